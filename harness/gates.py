@@ -1,0 +1,235 @@
+"""Turn the lines of a record into verdicts per requirement and into the exit code that a gate acts on.
+
+The same rule serves the command that made the record and every report made from it later. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.errors import ExitCode, worst
+from harness.record import (
+    CheckLine,
+    Footer,
+    Interval,
+    Latency,
+    Ledger,
+    Line,
+    Record,
+    RequirementLine,
+    SectionEnd,
+    SectionStart,
+    ThresholdLine,
+)
+
+REQUIREMENT_VERDICTS = (
+    "fail",
+    "inconclusive",
+    "known_failure",
+    "pass",
+    "not_applicable",
+    "skipped",
+    "not_observable",
+    "not_checked",
+)
+"""What can be said of a requirement, worst first."""
+
+_JUDGED = frozenset({"pass", "fail", "known_failure"})
+_NAMED_AT_MOST = 6
+
+
+@dataclass(frozen=True)
+class RequirementVerdict:
+    """What a run says of one requirement; `reason` is empty for pass and fail, `checks` are those that cover it."""
+
+    id: str
+    level: str
+    verdict: str
+    reason: str
+    checks: tuple[str, ...]
+
+
+def requirement_verdicts(lines: Iterable[Line]) -> dict[str, RequirementVerdict]:
+    """Return the verdict of every requirement of the catalogue, then of ids that only checks name (taken as MUST).
+
+    A discrepancy of any check fails the requirement that it names, unless the check is a known failure. A failed check
+    says nothing about the other requirements that it covers, and so leaves them inconclusive; one that failed without
+    naming anything fails them all.
+    """
+    found = tuple(lines)
+    checks = [line for line in found if isinstance(line, CheckLine)]
+    catalogue = {line.id: line for line in found if isinstance(line, RequirementLine)}
+    covering: dict[str, list[CheckLine]] = {identifier: [] for identifier in catalogue}
+    for check in checks:
+        named = (item.requirement for item in check.discrepancies)
+        for identifier in dict.fromkeys((*check.requirements, *named)):
+            covering.setdefault(identifier, []).append(check)
+    return {identifier: _judge(identifier, catalogue.get(identifier), covered) for identifier, covered in covering.items()}
+
+
+def conformance_exit(lines: Iterable[Line], strict: bool = False) -> tuple[ExitCode, str]:
+    """Return what the checks of a run amount to, and why in one sentence; `strict` makes a failed SHOULD count."""
+    found = tuple(lines)
+    verdicts = requirement_verdicts(found).values()
+    failed = {
+        level: [item.id for item in verdicts if item.level == level and item.verdict == "fail"] for level in _levels(verdicts)
+    }
+    must, should = failed.get("MUST", []), failed.get("SHOULD", [])
+    if must or (strict and should):
+        broken = must or should
+        kind = "MUST" if must else "SHOULD"
+        return ExitCode.VIOLATION, f"{plural(len(broken), f'{kind} requirement')} violated: {_some(broken)}."
+    checks = [line for line in found if isinstance(line, CheckLine)]
+    if not any(check.verdict in _JUDGED for check in checks):
+        return ExitCode.NOT_VALID, f"Nothing was judged: none of {plural(len(checks), 'check')} reached a verdict."
+    levels = {item.id: item.level for item in verdicts}
+    crashed = [check.check for check in checks if _crashed(check) and any(levels[name] == "MUST" for name in check.requirements)]
+    if crashed:
+        return ExitCode.NOT_VALID, f"{plural(len(crashed), 'check')} of MUST requirements crashed: {_some(crashed)}."
+    return ExitCode.OK, _conformance_summary(verdicts)
+
+
+def load_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
+    """Return what the load part of a run amounts to, and why in one sentence."""
+    found = tuple(lines)
+    violations = sum(line.violation_count for line in found if isinstance(line, Ledger))
+    if violations:
+        return ExitCode.VIOLATION, f"The ledger of jobs shows {plural(violations, 'violated invariant')}."
+    if not _samples(found):
+        return ExitCode.NOT_VALID, "Nothing was measured: the load run has no samples."
+    thresholds = [line for line in found if isinstance(line, ThresholdLine)]
+    missed = [line.expression for line in thresholds if not line.held]
+    if missed:
+        return ExitCode.BELOW_THRESHOLD, f"{len(missed)} of {len(thresholds)} thresholds missed: {_some(missed)}."
+    return ExitCode.OK, f"{len(thresholds)} of {len(thresholds)} thresholds held." if thresholds else "No threshold was set."
+
+
+def record_exit(record: Record, strict: bool = False) -> tuple[ExitCode, str]:
+    """Return the exit code of a whole record and why: the worst of what its lines show and of what was stored with them."""
+    outcomes = outcomes_of(record, strict)
+    code = worst(item for item, _ in outcomes)
+    return code, " ".join(reason for item, reason in outcomes if item is code)
+
+
+def outcomes_of(record: Record, strict: bool = False) -> tuple[tuple[ExitCode, str], ...]:
+    """Return everything that bears on the exit code of a record, each with its reason, no two the same."""
+    outcomes = list(dict.fromkeys(_outcomes(record, strict)))
+    ends = [line.exit_code for line in record.lines if isinstance(line, SectionEnd | Footer)]
+    for stored in dict.fromkeys(map(_exit_code, ends)):
+        if stored is not ExitCode.OK and all(code is not stored for code, _ in outcomes):
+            outcomes.append((stored, _STORED[stored]))
+    return tuple(outcomes)
+
+
+def _outcomes(record: Record, strict: bool) -> Iterator[tuple[ExitCode, str]]:
+    started = dict.fromkeys(line.section for line in record.lines if isinstance(line, SectionStart))
+    ends = {line.section: line for line in record.lines if isinstance(line, SectionEnd)}
+    if record.incomplete:
+        yield ExitCode.NOT_VALID, f"The record is incomplete: {record.incomplete}."
+    elif not started:
+        yield ExitCode.NOT_VALID, "Nothing was run: the record holds neither checks nor load."
+    if "conformance" in started:
+        yield conformance_exit(record.lines, strict)
+    if "load" in started:
+        yield load_exit(record.lines)
+    for section in started:
+        end = ends.get(section)
+        if end is not None:
+            yield from _of_section(end)
+        elif not record.incomplete:
+            yield ExitCode.NOT_VALID, f"The {section} run did not come to its end."
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, as in '1 check' and '1,200 checks'."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+_STORED: Mapping[ExitCode, str] = {
+    ExitCode.BELOW_THRESHOLD: "The command ended with a missed threshold.",
+    ExitCode.USAGE: "The command ended with a usage or configuration error.",
+    ExitCode.VIOLATION: "The command ended with a violated requirement.",
+    ExitCode.NOT_VALID: "The command ended with a run that is not valid.",
+    ExitCode.UNREACHABLE: "The endpoint could not be reached, or refused the credentials.",
+    ExitCode.INTERRUPTED: "The run was interrupted.",
+}
+
+
+def _judge(identifier: str, line: RequirementLine | None, covered: Sequence[CheckLine]) -> RequirementVerdict:
+    level = line.level if line else "MUST"
+    verdict, reason = _verdict(identifier, covered)
+    if not covered:
+        unobservable = line.unobservable if line else ""
+        verdict, reason = ("not_observable", unobservable) if unobservable else ("not_checked", "no check of it ran")
+    return RequirementVerdict(identifier, level, verdict, reason, tuple(dict.fromkeys(check.check for check in covered)))
+
+
+def _verdict(identifier: str, covered: Sequence[CheckLine]) -> tuple[str, str]:
+    naming = [check for check in covered if any(item.requirement == identifier for item in check.discrepancies)]
+    silent = [check for check in covered if check.verdict == "fail" and not check.discrepancies]
+    if silent or any(check.verdict != "known_failure" for check in naming):
+        return "fail", ""
+    if naming:
+        return "known_failure", _first_reason(naming)
+    undecided = [check for check in covered if check.verdict in {"inconclusive", "fail"}]
+    if undecided:
+        first = undecided[0]
+        return (
+            "inconclusive",
+            first.reason if first.verdict == "inconclusive" else f"check {first.check} failed for another requirement",
+        )
+    for verdict in ("pass", "known_failure", "not_applicable", "skipped"):
+        these = [check for check in covered if check.verdict == verdict]
+        if these:
+            return verdict, "" if verdict == "pass" else _first_reason(these)
+    return "not_checked", "no check of it ran"
+
+
+def _first_reason(checks: Iterable[CheckLine]) -> str:
+    return next((check.reason for check in checks if check.reason), "")
+
+
+def _crashed(check: CheckLine) -> bool:
+    return check.verdict == "inconclusive" and check.reason_kind == "crashed"
+
+
+def _levels(verdicts: Iterable[RequirementVerdict]) -> list[str]:
+    return list(dict.fromkeys(item.level for item in verdicts))
+
+
+def _conformance_summary(verdicts: Iterable[RequirementVerdict]) -> str:
+    must = [item.verdict for item in verdicts if item.level == "MUST"]
+    undecided = must.count("inconclusive") + must.count("not_observable")
+    rest = f"; {plural(undecided, 'other')} could not be judged" if undecided else ""
+    known = must.count("known_failure")
+    rest += f"; {plural(known, 'known failure')}" if known else ""
+    return f"No MUST requirement was violated: {must.count('pass')} of {len(must)} passed{rest}."
+
+
+def _samples(lines: Iterable[Line]) -> int:
+    return sum(
+        line.count if isinstance(line, Interval) else line.histogram.count
+        for line in lines
+        if isinstance(line, Interval) or (isinstance(line, Latency) and line.kind != "lifecycle")
+    )
+
+
+def _of_section(end: SectionEnd) -> Iterator[tuple[ExitCode, str]]:
+    reason = f"{end.reason[:1].upper()}{end.reason[1:].rstrip('.')}." if end.reason else ""
+    stored = _exit_code(end.exit_code)
+    if stored is not ExitCode.OK and reason:
+        yield stored, reason
+    if end.outcome == "interrupted":
+        yield ExitCode.INTERRUPTED, reason or _STORED[ExitCode.INTERRUPTED]
+    elif end.outcome != "completed" and stored is ExitCode.OK:
+        yield ExitCode.NOT_VALID, reason or f"The {end.section} run {end.outcome}."
+
+
+def _exit_code(value: int) -> ExitCode:
+    return ExitCode(value) if value in set(ExitCode) else ExitCode.NOT_VALID
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED_AT_MOST
+    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,0 +1,272 @@
+"""The run record: a header, streamed lines, a footer, as JSON Lines; everything in a report comes from it.
+
+A record without its footer is an incomplete run. Lines are frozen values; `encode` and `decode` are inverse. The published
+JSON Schema is `harness/schemas/record.schema.json`. Pure: text in, text out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import ConfigError
+from harness.histogram import Histogram
+from harness.history import Operation
+from harness.jsoncodec import parse_object, rebuild
+
+VERSION = 1
+"""Version of the record format."""
+
+FOOTER_MISSING = "the footer is missing: the run did not come to its end"
+"""Why a record is incomplete that is whole but for its footer."""
+
+VERDICTS = ("pass", "fail", "inconclusive", "not_applicable", "known_failure", "skipped")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was run, with what, against what. `profile` has its secrets masked; `started` is ISO 8601 in UTC."""
+
+    run_id: str
+    started: str
+    command: tuple[str, ...]
+    tool_version: str
+    python: str
+    packages: Mapping[str, str]
+    machine: Mapping[str, Any]
+    endpoint: str
+    profile: Mapping[str, Any]
+    seed: int
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class SectionStart:
+    """A part of the run begins: `conformance` or `load`. `planned` counts checks, or seconds of load."""
+
+    section: str
+    started: str
+    planned: int
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RequirementLine:
+    """One line of the catalogue as it stood in this run."""
+
+    id: str
+    level: str
+    chapter: str
+    statement: str
+    passages: tuple[str, ...]
+    implied: bool
+    unobservable: str
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """One way in which the endpoint differs from a requirement; `calls` are the numbers of the operations that show it."""
+
+    requirement: str
+    expected: str
+    observed: str
+    calls: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the endpoint does where it is free to choose (INFO lines), or a figure worth knowing."""
+
+    requirement: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """The verdict of one check and what it rests on.
+
+    `reason_kind` of an inconclusive check: `unobservable` (the profile offers no way), `disturbed` (could not be brought
+    about this time) or `crashed` (the check itself broke). `calls` holds the operations of checks that did not pass.
+    """
+
+    check: str
+    title: str
+    requirements: tuple[str, ...]
+    verdict: str
+    reason: str
+    reason_kind: str
+    seconds: float
+    calls_made: int
+    oracles: tuple[str, ...] = ()
+    discrepancies: tuple[Discrepancy, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    calls: tuple[Operation, ...] = ()
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One second of load on one RPC; latencies in microseconds, `errors` by gRPC code, `second` counted from the start."""
+
+    second: int
+    rpc: str
+    count: int
+    errors: Mapping[str, int]
+    p50: int
+    p95: int
+    p99: int
+    largest: int
+    users: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """All samples of one series, in microseconds: an RPC and its outcome code, or (`kind` lifecycle) a phase of the jobs."""
+
+    kind: str
+    name: str
+    code: str
+    histogram: Histogram
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What became of the jobs of a load run. `violations` name each broken invariant (first ones in full, then counted)."""
+
+    submissions: int
+    acknowledged_jobs: int
+    finished: int
+    canceled: int
+    failed: int
+    unfinished: int
+    unknown_submissions: int
+    replays: int
+    violation_count: int
+    violations: tuple[Discrepancy, ...]
+
+
+@dataclass(frozen=True)
+class ThresholdLine:
+    """A limit of the scenario and what was measured."""
+
+    expression: str
+    observed: str
+    held: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class SectionEnd:
+    """A part of the run is over. `outcome` is completed, interrupted or crashed."""
+
+    section: str
+    ended: str
+    outcome: str
+    reason: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Footer:
+    """The run is over; `lines` counts all lines before this one."""
+
+    ended: str
+    exit_code: int
+    lines: int
+
+
+Line = Header | SectionStart | RequirementLine | CheckLine | Interval | Latency | Ledger | ThresholdLine | SectionEnd | Footer
+_TYPES: Mapping[str, type] = {
+    "header": Header,
+    "section_start": SectionStart,
+    "requirement": RequirementLine,
+    "check": CheckLine,
+    "interval": Interval,
+    "latency": Latency,
+    "ledger": Ledger,
+    "threshold": ThresholdLine,
+    "section_end": SectionEnd,
+    "footer": Footer,
+}
+_NAMES = {cls: name for name, cls in _TYPES.items()}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record that was read back: its lines, and why it is incomplete ("" when it is whole)."""
+
+    source: str
+    header: Header
+    lines: tuple[Line, ...]
+    incomplete: str
+
+    @property
+    def footer(self) -> Footer | None:
+        """The footer, if the run came to its end."""
+        last = self.lines[-1] if self.lines else None
+        return last if isinstance(last, Footer) else None
+
+
+def encode(line: Line) -> str:
+    """Return a line as one JSON text in ASCII, so that no reader finds a line break in it and any text can be written."""
+    data = {"type": _NAMES[type(line)], **{item.name: _plain(getattr(line, item.name)) for item in dataclasses.fields(line)}}
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)
+
+
+def decode(text: str) -> Line:
+    """Read one line back, and check the types of its fields. Raises ValueError, KeyError or TypeError when it is none."""
+    data = parse_object(text)
+    line: Line = rebuild(data, _TYPES[data.pop("type")])
+    return line
+
+
+def read_record(lines: Iterable[str], source: str) -> Record:
+    """Read a record; a damaged or missing end makes it incomplete, a missing header or another version is an error.
+
+    Raises ConfigError naming file and line.
+    """
+    found: list[Line] = []
+    incomplete = ""
+    for number, text in enumerate(lines, start=1):
+        if incomplete:
+            raise ConfigError("not a line of a run record", source=source, line=number - 1, hint="the file is damaged")
+        try:
+            if number == 1:
+                _check_version(parse_object(text), source)
+            found.append(decode(text))
+        except (ValueError, KeyError, TypeError):
+            if number == 1:
+                break
+            incomplete = f"line {number} is cut off or damaged"
+    if not found or not isinstance(found[0], Header):
+        raise ConfigError("not a run record: the first line is no header", source=source, line=1)
+    return Record(source, found[0], tuple(found), incomplete or _missing(found))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Histogram | Operation):
+        return value.to_json()
+    if isinstance(value, Discrepancy | Observation):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _check_version(data: Mapping[str, Any], source: str) -> None:
+    version = data["version"]
+    if data["type"] == "header" and version != VERSION:
+        hint = f"this tool reads version {VERSION}"
+        raise ConfigError(f"record version {version!r} is not supported", source=source, line=1, hint=hint)
+
+
+def _missing(found: Sequence[Line]) -> str:
+    last = found[-1]
+    if not isinstance(last, Footer):
+        return "the footer is missing: the run did not come to its end"
+    if last.lines != len(found) - 1:
+        return f"the footer counts {last.lines} lines before it, but there are {len(found) - 1}"
+    return ""

@@ -1,0 +1,308 @@
+"""Limits on what a load run measured, as one-line expressions in the manner of k6: `errors{rpc:...}: rate < 0.1%`.
+
+`parse_threshold` turns text into a frozen value and refuses everything that could never be measured; `evaluate` compares it
+with a run. A limit on something of which the run has no sample has not held. Pure.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.errors import ConfigError
+from harness.histogram import Histogram
+from harness.history import Rpc
+from harness.model import TERMINAL
+from harness.record import Latency, Ledger, ThresholdLine
+
+PHASES: Mapping[str, str] = {
+    "queued": "from the acknowledgement to the first sight of a later status than QUEUED",
+    "running": "from the first sight of RUNNING to the first of a later status",
+    "post_processing": "from the first sight of POST_PROCESSING to the first of a later status",
+    "to_result": "from the submission's start to the answer with the result",
+}
+"""Phases of a job's life that are measured; all but the last are as exact as the polling interval."""
+
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""Names of the gRPC status codes."""
+
+_TIME_UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "min": 6e7}
+_PERCENTILE = "p(N)"
+_TIMES = (_PERCENTILE, "avg", "min", "med", "max", "count")
+_RPCS = tuple(rpc.value for rpc in Rpc)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that can be limited: which selectors narrow it, which aggregates it has, and the unit of its `rate`."""
+
+    doc: str
+    aggregates: tuple[str, ...] = ("count",)
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    rate_unit: str = ""
+
+
+METRICS: Mapping[str, Metric] = {
+    "rpc_duration": Metric("time of calls, failed ones among them", _TIMES, {"rpc": _RPCS, "code": CODES}),
+    "rpcs": Metric("calls", ("count", "rate"), {"rpc": _RPCS, "code": CODES}, rate_unit="/s"),
+    "errors": Metric("calls that were not answered OK", ("count", "rate"), {"rpc": _RPCS, "code": CODES[1:]}, rate_unit="%"),
+    "job_duration": Metric("time of jobs in one phase", _TIMES, {"phase": tuple(PHASES)}, required=("phase",)),
+    "jobs_submitted": Metric("jobs that the endpoint acknowledged", ("count", "rate"), rate_unit="/s"),
+    "jobs_finished": Metric(
+        "jobs seen in a terminal status",
+        ("count", "rate"),
+        {"status": tuple(sorted(status.value for status in TERMINAL))},
+        rate_unit="/s",
+    ),
+    "jobs_unfinished": Metric("jobs never seen in a terminal status"),
+    "unknown_submissions": Metric("submissions of which nobody knows whether they were accepted"),
+    "replays": Metric("submissions repeated with their key"),
+    "ledger_violations": Metric("broken invariants"),
+}
+"""All metrics by name."""
+
+OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+_EXPRESSION = re.compile(
+    r"\s*(?P<metric>[A-Za-z_]\w*)\s*(?:\{(?P<selectors>[^{}]*)\})?\s*:"
+    r"\s*(?P<aggregate>[A-Za-z_]\w*)\s*(?:\(\s*(?P<percent>\d+(?:\.\d+)?)\s*\))?"
+    r"\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z%/]*)\s*"
+)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A parsed limit. `number` is in `unit`; `percent` is set for the aggregate `p` only."""
+
+    expression: str
+    metric: str
+    selectors: tuple[tuple[str, str], ...]
+    aggregate: str
+    percent: float | None
+    op: str
+    number: float
+    unit: str
+
+    def selected(self, name: str) -> str | None:
+        """Return the value of a selector, or None when it does not narrow."""
+        return dict(self.selectors).get(name)
+
+    @property
+    def canonical(self) -> str:
+        """The expression in its standard spelling; it parses to the same limit."""
+        chosen = ",".join(f"{name}:{value}" for name, value in self.selectors)
+        aggregate = f"p({self.percent:g})" if self.percent is not None else self.aggregate
+        return f"{self.metric}{'{' + chosen + '}' if chosen else ''}: {aggregate} {self.op} {_plain(self.number)}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a load run measured; `seconds` is how long calls were made."""
+
+    seconds: float
+    latencies: tuple[Latency, ...]
+    ledger: Ledger
+
+
+def parse_threshold(text: str, source: str = "", line: int | None = None, key: str = "") -> Threshold:
+    """Parse an expression; `source`, `line` and `key` say in errors where it stands. Raises ConfigError."""
+    try:
+        return _parse(text)
+    except ValueError as error:
+        raise ConfigError(f"threshold {text!r}: {error}", source=source, line=line, key=key) from None
+
+
+def evaluate(threshold: Threshold, measured: Measurements) -> ThresholdLine:
+    """Compare a limit with a run."""
+    value, reason = _observe(threshold, measured)
+    if value is None:
+        return ThresholdLine(threshold.expression, "no samples", False, reason)
+    held = OPERATORS[threshold.op](value, threshold.number)
+    shown = _show(value, threshold)
+    limit = f"{threshold.op} {_plain(threshold.number)}{threshold.unit}"
+    return ThresholdLine(threshold.expression, shown, held, "" if held else f"measured {shown}, the limit is {limit}")
+
+
+def evaluate_all(thresholds: Iterable[Threshold], measured: Measurements) -> tuple[ThresholdLine, ...]:
+    """Compare all limits of a scenario with a run, in order."""
+    return tuple(evaluate(threshold, measured) for threshold in thresholds)
+
+
+def _parse(text: str) -> Threshold:
+    match = _EXPRESSION.fullmatch(text)
+    if match is None:
+        raise ValueError("not of the form `metric{selector:value}: aggregate op number unit`, such as `errors: rate < 1%`")
+    metric = METRICS[_known("metric", match["metric"], METRICS)]
+    selectors = _selectors(match["metric"], metric, match["selectors"])
+    aggregate = _aggregate(match["metric"], metric, match["aggregate"], match["percent"])
+    percent = float(match["percent"]) if match["percent"] else None
+    if percent is not None and not 0 < percent <= 100:
+        raise ValueError(f"p({match['percent']}) is no percentile; write a number above 0, up to 100")
+    units = _units(metric, aggregate)
+    if match["unit"] not in units:
+        wanted = " or ".join(units) if units != ("",) else "no unit"
+        given = f"the unit {match['unit']!r}" if match["unit"] else "a number without a unit"
+        raise ValueError(f"{given} does not go with {match['metric']}: {aggregate}; expected {wanted}")
+    return Threshold(
+        text.strip(), match["metric"], selectors, aggregate, percent, match["op"], float(match["number"]), match["unit"]
+    )
+
+
+def _selectors(name: str, metric: Metric, text: str | None) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for part in text.split(",") if text is not None else ():
+        key, colon, value = (piece.strip() for piece in part.partition(":"))
+        if not colon:
+            raise ValueError(f"{part.strip()!r} is no selector; write {{selector:value}}")
+        if not metric.selectors:
+            raise ValueError(f"{name} has no selectors")
+        _known(f"selector of {name}", key, metric.selectors)
+        if key in found:
+            raise ValueError(f"the selector {key!r} is given twice")
+        found[key] = _known(f"value of {key}", value, metric.selectors[key])
+    missing = next((key for key in metric.required if key not in found), None)
+    if missing is not None:
+        raise ValueError(f"{name} needs the selector {missing!r}: one of {', '.join(metric.selectors[missing])}")
+    return tuple(sorted(found.items()))
+
+
+def _aggregate(name: str, metric: Metric, aggregate: str, percent: str | None) -> str:
+    written = _PERCENTILE if percent is not None and aggregate == "p" else aggregate
+    if written == "p":
+        raise ValueError("p needs a percentile, such as p(99)")
+    if written != _PERCENTILE and percent is not None:
+        raise ValueError(f"{aggregate} takes no number in parentheses; percentiles are written p(99)")
+    _known(f"aggregate of {name}", written, metric.aggregates)
+    return aggregate
+
+
+def _units(metric: Metric, aggregate: str) -> tuple[str, ...]:
+    if aggregate == "count":
+        return ("",)
+    return (metric.rate_unit,) if aggregate == "rate" else tuple(_TIME_UNITS)
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> str:
+    known = list(names)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+        folded = next((each for each in known if each.lower() == name.lower()), None)
+        hint = folded or (near[0] if near else None)
+        raise ValueError(f"unknown {what} {name!r}; " + (f"did you mean {hint!r}?" if hint else f"one of {', '.join(known)}"))
+    return name
+
+
+def _observe(threshold: Threshold, measured: Measurements) -> tuple[float | None, str]:
+    """Return the measured value in the limit's unit, or None and why there is none."""
+    everything = sum(line.histogram.count for line in measured.latencies if line.kind == "rpc")
+    if threshold.metric in {"rpc_duration", "job_duration"}:
+        samples = _samples(threshold, measured)
+        return _of_histogram(threshold, samples, everything)
+    count, base, nothing = _counted(threshold, measured)
+    if threshold.aggregate == "count":
+        enough = everything if threshold.number == 0 else base
+        return (float(count), "") if enough else (None, nothing)
+    if not base:
+        return None, nothing
+    if threshold.unit == "%":
+        return 100 * count / base, ""
+    return (count / measured.seconds, "") if measured.seconds > 0 else (None, "the run took no time")
+
+
+def _samples(threshold: Threshold, measured: Measurements) -> Histogram:
+    merged = Histogram()
+    if threshold.metric == "job_duration":
+        wanted: tuple[str, str | None, str | None] = ("lifecycle", threshold.selected("phase"), None)
+    else:
+        wanted = ("rpc", threshold.selected("rpc"), threshold.selected("code"))
+    kind, name, code = wanted
+    for line in measured.latencies:
+        if line.kind == kind and name in {None, line.name} and code in {None, line.code}:
+            merged.merge(line.histogram)
+    return merged
+
+
+def _of_histogram(threshold: Threshold, samples: Histogram, everything: int) -> tuple[float | None, str]:
+    if threshold.aggregate == "count" and threshold.number == 0 and everything:
+        return float(samples.count), ""
+    if not samples.count:
+        return None, "no samples: nothing of this was measured"
+    readers: Mapping[str, Callable[[], float]] = {
+        "count": lambda: samples.count,
+        "avg": lambda: samples.mean,
+        "min": lambda: samples.smallest,
+        "max": lambda: samples.largest,
+        "med": lambda: samples.percentile(50),
+        "p": lambda: samples.percentile(threshold.percent or 0),
+    }
+    return readers[threshold.aggregate]() / _TIME_UNITS.get(threshold.unit, 1.0), ""
+
+
+def _counted(threshold: Threshold, measured: Measurements) -> tuple[int, int, str]:
+    """Return the count, the number of things among which it was counted, and what to say when there are none."""
+    ledger = measured.ledger
+    if threshold.metric in {"rpcs", "errors"}:
+        rpc, code = threshold.selected("rpc"), threshold.selected("code")
+        lines = [line for line in measured.latencies if line.kind == "rpc" and rpc in {None, line.name}]
+        wanted = [line for line in lines if code in {None, line.code} and (threshold.metric == "rpcs" or line.code != "OK")]
+        base = sum(line.histogram.count for line in lines)
+        return sum(line.histogram.count for line in wanted), base, "no samples: no such call was made"
+    if threshold.metric in {"unknown_submissions", "replays", "ledger_violations"}:
+        count = {
+            "unknown_submissions": ledger.unknown_submissions,
+            "replays": ledger.replays,
+            "ledger_violations": ledger.violation_count,
+        }[threshold.metric]
+        return count, ledger.submissions, "no samples: nothing was submitted"
+    status = threshold.selected("status")
+    jobs = {
+        "jobs_submitted": ledger.acknowledged_jobs,
+        "jobs_unfinished": ledger.unfinished,
+        "jobs_finished": _finished(ledger, status),
+    }
+    return jobs[threshold.metric], ledger.acknowledged_jobs, "no samples: no job was acknowledged"
+
+
+def _finished(ledger: Ledger, status: str | None) -> int:
+    succeeded = ledger.finished - ledger.canceled - ledger.failed
+    by_status = {None: ledger.finished, "SUCCEEDED": succeeded, "CANCELED": ledger.canceled, "FAILED": ledger.failed}
+    return by_status[status]
+
+
+def _show(value: float, threshold: Threshold) -> str:
+    if threshold.aggregate == "count":
+        return f"{value:.0f}"
+    return f"{value:.4g}{threshold.unit}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:f}".rstrip("0").rstrip(".") if number != int(number) else f"{int(number)}"

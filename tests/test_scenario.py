@@ -1,0 +1,114 @@
+"""Scenarios: what they accept, how they complain, and how many users they ask for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.endpoint import read_text
+from harness.errors import ConfigError
+from harness.scenario import CONSTANT_USERS, RAMPING_USERS, Counts, Scenario, Stage, load_scenario, users_at
+from harness.template import masked, template
+from loadtests.runner import SCENARIOS
+
+CONSTANT = "name: s\nexecutor: constant-users\nusers: 4\nduration: 2s\n"
+
+
+def constant(users: int, duration: float) -> Scenario:
+    return Scenario(name="s", executor=CONSTANT_USERS, users=users, duration=duration)
+
+
+stages = st.builds(Stage, duration=st.floats(0.1, 100), users=st.integers(0, 500))
+ramps = (
+    st.lists(stages, min_size=1, max_size=6)
+    .filter(lambda found: any(stage.users for stage in found))
+    .map(lambda found: Scenario(name="s", executor=RAMPING_USERS, stages=tuple(found)))
+)
+
+
+@given(st.integers(1, 1000), st.floats(0.001, 1000), st.floats(0, 2000))
+def test_constant_users_are_there_until_the_end(users: int, duration: float, elapsed: float) -> None:
+    assert users_at(constant(users, duration), elapsed) == (users if elapsed < duration else None)
+
+
+@given(ramps, st.floats(0, 700))
+def test_a_ramp_stays_between_the_numbers_of_its_stages(scenario: Scenario, elapsed: float) -> None:
+    users = users_at(scenario, elapsed)
+    if elapsed >= scenario.seconds:
+        assert users is None
+        return
+    assert users is not None
+    begun, before = 0.0, 0
+    for stage in scenario.stages:
+        if elapsed < begun + stage.duration:
+            assert min(before, stage.users) <= users <= max(before, stage.users)
+            return
+        begun, before = begun + stage.duration, stage.users
+
+
+def test_a_ramp_starts_from_nobody_moves_in_a_straight_line_and_holds() -> None:
+    scenario = load_scenario(
+        "name: r\nexecutor: ramping-users\nstages:\n- {duration: 10s, users: 20}\n- {duration: 5s, users: 20}\n", "r.yaml"
+    )
+    assert [users_at(scenario, at) for at in (0, 2.5, 5, 10, 14.9, 15)] == [0, 5, 10, 20, 20, None]
+    assert scenario.seconds == 15
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_scenarios_that_come_with_the_project_load_and_limit_something(path: Path) -> None:
+    scenario = load_scenario(read_text(path), str(path))
+    assert scenario.limits
+    assert any(limit.metric == "ledger_violations" for limit in scenario.limits)
+
+
+def test_there_are_scenarios_that_come_with_the_project() -> None:
+    assert {path.stem for path in SCENARIOS.glob("*.yaml")} >= {"quick", "steady", "ramp"}
+
+
+def test_the_template_loads_and_the_values_go_into_a_record() -> None:
+    scenario = load_scenario(template(Scenario), "template.yaml")
+    assert json.loads(json.dumps(masked(scenario)))["workload"]["job"] == "quick"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (CONSTANT + "stages: [{duration: 1s, users: 1}]\n", "s.yaml:1: stages does not go with constant-users"),
+        ("name: s\nexecutor: constant-users\nusers: 4\n", "s.yaml:1: duration is missing"),
+        ("name: s\nexecutor: constant-users\nduration: 4s\n", "s.yaml:1: users is missing"),
+        ("name: s\nexecutor: ramping-users\nusers: 4\n", "s.yaml:1: users does not go with ramping-users"),
+        ("name: s\nexecutor: ramping-users\nspawn_rate: 4\n", "s.yaml:1: spawn_rate does not go with ramping-users"),
+        ("name: s\nexecutor: ramping-users\n", "s.yaml:1: ramping-users needs at least one stage with users"),
+        ("name: s\nexecutor: ramping-users\nstages: [{duration: 1s, users: 0}]\n", "needs at least one stage with users"),
+        ("name: s\nexecutor: constant-user\n", "s.yaml:2: executor: expected one of constant-users, ramping-users"),
+        (CONSTANT + "workload: {single: 0}\n", "s.yaml:5: workload: single and batch are both 0"),
+        (CONSTANT + "workload:\n  requests_per_batch:\n    min: 3\n    max: 2\n", "s.yaml:7: workload.requests_per_batch: min (3)"),
+        (CONSTANT + "workload: {pause: {min: 2s, max: 1s}}\n", "s.yaml:5: workload.pause: min is above max"),
+        (CONSTANT + "workload:\n  job: quik\n", "s.yaml:6: workload.job: expected one of quick"),
+        (CONSTANT + "workload:\n  cancelled: 1.5\n", "s.yaml:6: workload.cancelled: expected at most 1"),
+        (CONSTANT + "follow: {poll_min: 2s}\n", "s.yaml:5: follow: poll_min is above poll_max"),
+        (CONSTANT + "trhesholds: []\n", "s.yaml:5: trhesholds: unknown key; did you mean 'thresholds'?"),
+        (
+            CONSTANT + 'thresholds:\n- "errors: rate < 1%"\n- "erors: rate < 1%"\n',
+            "s.yaml:7: thresholds[1]: threshold 'erors: rate < 1%': unknown metric 'erors'; did you mean 'errors'?",
+        ),
+        (CONSTANT + "thresholds:\n- errors: rate < 1%\n", "s.yaml:6: thresholds[0]: expected text, got a mapping"),
+    ],
+)
+def test_a_scenario_that_cannot_be_run_is_refused_with_file_line_and_key(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(text, "s.yaml")
+    assert told in str(caught.value)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100_000))
+def test_limits_of_a_count_are_in_order(low: int, high: int) -> None:
+    if low <= high:
+        assert Counts(min=low, max=high).max == high
+    else:
+        with pytest.raises(ValueError, match="is above max"):
+            Counts(min=low, max=high)
