@@ -1,0 +1,5 @@
+"""The reference Controller: a faithful server to test the harness against, and a stand-in where no endpoint is at hand.
+
+Pure: values, jobtext, state, fifo, estimates, admission, engine. Edges: store, service, edge_grpcio, observer, run.
+Nothing here may import the judge (harness.model, harness.history, harness.checker).
+"""

@@ -1,0 +1,169 @@
+"""The gRPC edge on grpc.aio: transport, TLS, health and reflection around `Service`, and no decision about jobs.
+
+Requests and responses pass as bytes, so that a malformed request is answered by the service like any other bad argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from harness.errors import ConfigError
+from harness.server.refusal import Code, Refusal
+from harness.server.service import RPCS, SERVICE, Service
+from harness.server.settings import ServerSettings
+from harness.server.sockets import reason
+
+_STATUS = {code: grpc.StatusCode[code.name] for code in Code}
+_SLACK = 64 * 1024
+"""Room for what surrounds a payload of the largest size."""
+
+_LAST_WORDS = 1.0
+"""Seconds for calls that are turned away to hear of it."""
+_FLUSH = 0.25
+"""Seconds for the last answers to leave."""
+
+Handler = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
+
+
+class GrpcEdge:
+    """One listening gRPC server. `start` binds and serves, `stop` drains."""
+
+    def __init__(self, service: Service, settings: ServerSettings) -> None:
+        self._service = service
+        self._settings = settings
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._server = grpc.aio.server(options=_options(settings))
+        self._health = health_aio.HealthServicer()
+        handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(self._handler(name)) for name in RPCS}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self) -> int:
+        """Bind and serve; returns the port. ConfigError for a port in use or unusable TLS files."""
+        host, port = self._settings.host, self._settings.port
+        credentials = _server_credentials(self._settings)
+        _check_port(host, port)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if credentials is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, credentials)
+        await self._server.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def stop(self, drain: float) -> None:
+        """Take no new calls, let those in flight go on for `drain` seconds, then turn away those that wait for results."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        stopping = asyncio.ensure_future(self._server.stop(drain + _LAST_WORDS))
+        # Only Controller calls are waited for: whoever watches the health would watch for ever.
+        await self._until_idle(drain)
+        self._service.release_waiting()
+        await self._until_idle(_LAST_WORDS)
+        await self._server.stop(_FLUSH)
+        await stopping
+
+    async def _until_idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+
+    async def _set_health(self, status: int) -> None:
+        for name in ("", SERVICE):
+            await self._health.set(name, status)
+
+    def _handler(self, rpc: str) -> Handler:
+        service = self._service
+
+        async def handle(payload: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            self._in_flight += 1
+            self._idle.clear()
+            try:
+                remaining = context.time_remaining()
+                deadline = None if remaining is None else asyncio.get_running_loop().time() + remaining
+                answer = service.call(rpc, payload, authorization=_authorization(context), deadline=deadline, peer=context.peer())
+                return answer if isinstance(answer, bytes) else await answer
+            except Refusal as refusal:
+                await context.abort(_STATUS[refusal.code], refusal.message)
+            finally:
+                self._in_flight -= 1
+                if not self._in_flight:
+                    self._idle.set()
+
+        return handle
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    limit = settings.max_message + _SLACK
+    options = [
+        ("grpc.max_receive_message_length", limit),
+        ("grpc.max_send_message_length", limit),
+        ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server that shares it
+    ]
+    if not settings.accept_gzip:
+        options.append(("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression.value))
+    return options
+
+
+def _authorization(context: grpc.aio.ServicerContext[bytes, bytes]) -> str | None:
+    metadata: Any = context.invocation_metadata() or ()
+    for key, value in metadata:
+        if key == "authorization":
+            return value if isinstance(value, str) else None
+    return None
+
+
+def _check_port(host: str, port: int) -> None:
+    """Bind the port once by hand: gRPC would say why it cannot only in lines of its own on stderr."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason(error)}", hint="choose another port or host") from None
+
+
+def _server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    pair = (_read(settings.tls_key, "tls_key"), _read(settings.tls_cert, "tls_cert"))
+    ca = None if settings.client_ca is None else _read(settings.client_ca, "client_ca")
+    _check_tls(settings)
+    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
+
+
+def _check_tls(settings: ServerSettings) -> None:
+    """Load the files once by hand, for the same reason as in `_check_port`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(str(settings.tls_cert), settings.tls_key)
+    except ssl.SSLError as error:
+        why = error.reason or "not a key and its certificate"
+        raise ConfigError(f"cannot be used: {why}", source=str(settings.tls_cert), key="tls_cert and tls_key") from None
+    if settings.client_ca is not None:
+        try:
+            context.load_verify_locations(settings.client_ca)
+        except ssl.SSLError as error:
+            why = error.reason or "not a certificate"
+            raise ConfigError(f"cannot be used: {why}", source=settings.client_ca, key="client_ca") from None
+
+
+def _read(path: str, key: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", source=path, key=key) from None

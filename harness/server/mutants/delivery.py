@@ -1,0 +1,92 @@
+"""Mutants of the chapter IDEM that need more than the engine: time between a submission and its answer, and who asks."""
+
+# ruff: noqa: D101, D102  (the summary given to `mutant` is what is to be said of each)
+
+from __future__ import annotations
+
+import asyncio
+
+from harness.server.mutants.registry import mutant
+from harness.server.service import Answer, CallContext, Service
+from harness.server.state import KeyId, KeyRecord
+from harness.stubs import service_pb2
+
+_ANSWER_DELAY = 0.05
+"""Seconds that an answer stays on the way: long enough for a client to leave, or for another call to come in."""
+
+Request = service_pb2.ExecuteControllerJobRequest
+Response = service_pb2.ExecuteControllerJobResponse
+
+
+class _SlowAnswer(Service):
+    """Answers single submissions a little later than it handles them."""
+
+    def new_records(self, before: set[KeyId]) -> list[KeyRecord]:
+        return [record for key, record in self.engine._keys.items() if key not in before]
+
+
+@mutant("idem-lost-response-loses-key", "IDEM-04", "forgets the key when the caller has gone before the answer was sent")
+class LostResponseLosesKey(_SlowAnswer):
+    def execute(self, request: Request, context: CallContext) -> Answer[Response]:
+        before = set(self.engine._keys)
+        response = super().execute(request, context)
+        return self._send(response, self.new_records(before))
+
+    async def _send(self, response: Answer[Response], records: list[KeyRecord]) -> Response:
+        try:
+            await asyncio.sleep(_ANSWER_DELAY)
+        except asyncio.CancelledError:
+            for record in records:
+                self.engine._drop_key(record)
+            raise
+        assert isinstance(response, Response)  # noqa: S101  (a single submission is answered at once)
+        return response
+
+
+@mutant(
+    "idem-concurrent-replays",
+    "IDEM-07",
+    "learns a key only when the first answer is sent, so calls in between are new submissions",
+)
+class ConcurrentReplays(_SlowAnswer):
+    def execute(self, request: Request, context: CallContext) -> Answer[Response]:
+        before = set(self.engine._keys)
+        response = super().execute(request, context)
+        records = self.new_records(before)
+        for record in records:
+            del self.engine._keys[record.key]
+        return self._send(response, records)
+
+    async def _send(self, response: Answer[Response], records: list[KeyRecord]) -> Response:
+        try:
+            await asyncio.sleep(_ANSWER_DELAY)
+        finally:
+            for record in records:
+                self.engine._keys.setdefault(record.key, record)
+        assert isinstance(response, Response)  # noqa: S101  (a single submission is answered at once)
+        return response
+
+
+class _WiderScope(Service):
+    """Scopes keys by something that must not matter."""
+
+    def mark(self, context: CallContext) -> str:
+        raise NotImplementedError
+
+    def execute(self, request: Request, context: CallContext) -> Answer[Response]:
+        caller = context.caller._replace(subject=f"{context.caller.subject} {self.mark(context)}")
+        return super().execute(request, context._replace(caller=caller))
+
+
+@mutant("idem-key-per-connection", "IDEM-10", "knows a key only on the connection that used it first")
+class KeyPerConnection(_WiderScope):
+    def mark(self, context: CallContext) -> str:
+        return context.peer
+
+
+@mutant("idem-key-per-deadline", "IDEM-10", "takes a retry with another deadline (in whole seconds) for a new submission")
+class KeyPerDeadline(_WiderScope):
+    def mark(self, context: CallContext) -> str:
+        if context.deadline is None:
+            return ""
+        return str(round(context.deadline - asyncio.get_running_loop().time()))
