@@ -1,0 +1,21 @@
+"""Files that go with a record so that its `grpcurl` lines work: the descriptor set, and requests too long for a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+
+from harness.call import Call
+from harness.recorder import write_atomically
+
+
+def save_requests(folder: Path, calls: Iterable[Call]) -> None:
+    """Write the long requests among `calls` to `requests/` in `folder`, and the descriptor set beside it."""
+    protoset = folder / "controller.protoset"
+    if not protoset.exists():
+        write_atomically(protoset, (resources.files("harness.stubs") / "controller.protoset").read_bytes())
+    for call in calls:
+        if call.has_request_file:
+            (folder / "requests").mkdir(exist_ok=True)
+            write_atomically(folder / "requests" / f"{call.request_id}.json", call.request_text().encode())

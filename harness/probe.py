@@ -1,0 +1,38 @@
+"""Is anybody there, and do they let us in? Asked before a run, so that a dead endpoint ends it in one line."""
+
+from __future__ import annotations
+
+import uuid
+
+from harness.call import RpcError
+from harness.client import ControllerClient
+from harness.endpoint import Endpoint
+from harness.errors import UnreachableError
+from harness.requests import Requests
+
+PATIENCE = 10.0
+"""Seconds that an endpoint has to accept a connection."""
+
+
+def probe(endpoint: Endpoint, patience: float = PATIENCE) -> None:
+    """Ask for the status of a job that does not exist; any answer of the service will do.
+
+    Raises UnreachableError when nothing answers within `patience` seconds, or the credentials are refused.
+    """
+    with ControllerClient(endpoint, name="probe") as client:
+        client.wait_ready(patience)
+        try:
+            client.status(Requests(endpoint).status(str(uuid.uuid4())), timeout=patience)
+        except RpcError as error:
+            _judge(endpoint, error)
+
+
+def _judge(endpoint: Endpoint, error: RpcError) -> None:
+    address = endpoint.address
+    if error.code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:
+        message = f"{address} refuses the credentials of identity {endpoint.profile.default_identity!r}: {error.details}"
+        raise UnreachableError(message, hint="check identities in the profile")
+    if error.code == "UNIMPLEMENTED":
+        raise UnreachableError(f"{address} does not serve the Controller service: {error.details}", hint="is the address right?")
+    if error.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}:
+        raise UnreachableError(f"{address} does not answer a status call: {error.code}: {error.details}")

@@ -1,0 +1,137 @@
+"""Write run records to disk, one line at a time, so that whatever ends a run leaves what was gathered.
+
+A record has one writer at a time: the command line creates it and closes it with the footer, the processes that it starts
+append their sections in between.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness import __version__
+from harness.errors import HarnessError, NotValidError
+from harness.record import Footer, Header, Line, Record, encode, read_record
+
+_PACKAGES = ("grpcio", "protobuf", "locust", "gevent", "pytest")
+
+
+class RecordWriter:
+    """Appends lines to a record; every line is flushed before `write` returns. Use it as a context manager."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self.path = path
+        try:
+            self._file = path.open(mode, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> Self:
+        """Start a new record with its header; an existing file is replaced. Raises HarnessError."""
+        writer = cls(path, "w")
+        writer.write(header)
+        return writer
+
+    @classmethod
+    def append_to(cls, path: Path) -> Self:
+        """Go on with a record that somebody else started. Raises HarnessError."""
+        return cls(path, "a")
+
+    def write(self, line: Line) -> None:
+        """Append one line. Raises HarnessError when the disk does not take it."""
+        try:
+            self._file.write(encode(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def finish(self, exit_code: int) -> None:
+        """Append the footer and close."""
+        lines = sum(1 for _ in self.path.open(encoding="utf-8"))
+        self.write(Footer(ended=now_text(), exit_code=exit_code, lines=lines))
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; without a footer the record stays incomplete."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def load_record(path: Path) -> Record:
+    """Read a record file. Raises ConfigError or HarnessError."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return read_record(file, str(path))
+    except OSError as error:
+        raise NotValidError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def make_header(*, command: Sequence[str], endpoint: str, profile: Mapping[str, Any], seed: int) -> Header:
+    """Describe a run that begins now. `profile` must have its secrets masked already."""
+    return Header(
+        run_id=str(uuid.uuid4()),
+        started=now_text(),
+        command=tuple(command),
+        tool_version=__version__,
+        python=platform.python_version(),
+        packages={name: metadata.version(name) for name in _PACKAGES},
+        machine=machine(),
+        endpoint=endpoint,
+        profile=profile,
+        seed=seed,
+    )
+
+
+def machine() -> dict[str, Any]:
+    """Return the facts that make two runs comparable: system, processor, cores and memory (MiB)."""
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else (os.cpu_count() or 1),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+    }
+
+
+def now_text() -> str:
+    """Return the time in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file beside its place and rename it there: readers see the old one or the new one. Raises HarnessError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def _unwritable(path: Path, error: OSError) -> HarnessError:
+    reason = (error.strerror or str(error)).lower()
+    return NotValidError(f"{path}: cannot be written: {reason}", hint="choose another place with --out")
