@@ -1,0 +1,201 @@
+"""One load run from its first user to its last line: owns the books, the samples and the section of the record.
+
+Knows gevent, but not Locust: who counts users and who can end the run are passed in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import gevent
+
+from harness.call import Call
+from harness.endpoint import Endpoint
+from harness.errors import ExitCode, HarnessError, worst
+from harness.gates import load_exit
+from harness.record import Line, SectionEnd, SectionStart
+from harness.recorder import now_text
+from harness.scenario import Scenario
+from harness.template import masked
+from harness.thresholds import Measurements, evaluate_all
+from loadtests.driver import Driver, Workshop
+from loadtests.ledger import LoadLedger
+from loadtests.quiet import complain
+from loadtests.recording import Recording
+from loadtests.runner import Progress
+from loadtests.sink import Sink
+from loadtests.transport import GrpcioTransport
+from loadtests.workload import Chooser
+
+INTERRUPTED_PATIENCE = 3.0
+"""Seconds that users may go on with what they are at after Ctrl-C."""
+
+_SECOND = 1_000_000_000
+
+
+class LoadRun:
+    """A run in progress. `users` says how many users there are, `cut_short` ends the run, `on_call` hears of every call."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        scenario: Scenario,
+        sink: Sink,
+        *,
+        users: Callable[[], int],
+        cut_short: Callable[[], None],
+        on_call: Callable[[Call], None],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._scenario = scenario
+        self._sink = sink
+        self._users = users
+        self._cut_short = cut_short
+        self._on_call = on_call
+        self._on_progress = on_progress
+        self._origin_ns = time.monotonic_ns()
+        self._recording = Recording()
+        self._ledger = LoadLedger()
+        self._transport = GrpcioTransport(endpoint, scenario.connections, self._count, self._origin_ns)
+        self._shop = Workshop(
+            endpoint, scenario, self._transport, self._ledger, self._recording, gevent.sleep, self._patience, self._origin_ns
+        )
+        deadlines = endpoint.profile.deadlines
+        self._longest_call = max(deadlines.call, deadlines.submit, deadlines.results)
+        self._keys = random.SystemRandom()
+        self._numbers = itertools.count(1)
+        self._stop_at: float | None = None
+        self._interrupted = False
+        self._error: HarnessError | None = None
+        self._ending = threading.Lock()
+        self._exit_code: ExitCode | None = None
+
+    @property
+    def grace(self) -> float:
+        """Seconds after which a user that is told to stop may be killed: nothing that it does takes longer by itself."""
+        return max(self._scenario.follow.deadline, self._longest_call) + 1
+
+    def begin(self) -> None:
+        """Start the section of the record and the clock. Raises HarnessError when the record cannot be written."""
+        detail = {**masked(self._scenario), "thresholds": list(self._scenario.thresholds)}
+        self._sink.write(SectionStart("load", now_text(), math.ceil(self._scenario.seconds), detail))
+        self._ticker = gevent.spawn(self._tick)
+
+    def hire(self) -> Driver:
+        """Return the work of one more user; the scenario's seed decides what each one does."""
+        choices = random.Random(f"{self._scenario.seed}:{next(self._numbers)}")  # noqa: S311 - choices, not secrets
+        return Driver(self._shop, Chooser(self._scenario.workload, self._scenario.follow, choices, self._keys))
+
+    def give_up(self, error: HarnessError) -> None:
+        """End the run early because of an error; the first one is told."""
+        if self._error is None:
+            self._error = error
+            self._cut_short()
+
+    def stopping(self, *, interrupted: bool) -> float:
+        """Note that users are being stopped, and return how many seconds they may still take."""
+        self._interrupted = self._interrupted or interrupted
+        patience = INTERRUPTED_PATIENCE if interrupted else self._scenario.follow.deadline
+        self._stop_at = time.monotonic() + patience
+        return patience + 1 if interrupted else self.grace
+
+    def finish(self) -> ExitCode:
+        """Close the books and the section of the record, once, and return what the run amounts to."""
+        with self._ending:
+            if self._exit_code is None:
+                self._exit_code = self._finish()
+            return self._exit_code
+
+    def _finish(self) -> ExitCode:
+        self._resolve()
+        seconds = self._elapsed_ns() / _SECOND
+        self._ticker.kill()
+        self._transport.close()
+        latencies, ledger = self._recording.latencies(), self._ledger.summary()
+        lines: tuple[Line, ...] = (
+            *latencies,
+            ledger,
+            *evaluate_all(self._scenario.limits, Measurements(seconds, latencies, ledger)),
+        )
+        code, reason = load_exit(lines)
+        try:
+            self._close_seconds(self._elapsed_ns() // _SECOND + 1)
+            for line in lines:
+                self._sink.write(line)
+            code, end = self._end(code, reason)
+            self._sink.write(end)
+            self._sink.close(code)
+        except HarnessError as error:
+            self._error = self._error or error
+            code = worst((code, error.exit_code))
+        if self._error is not None:
+            complain(self._error)
+        return code
+
+    def _end(self, code: ExitCode, reason: str) -> tuple[ExitCode, SectionEnd]:
+        outcome = "completed"
+        if self._error is not None:
+            code, reason = worst((code, self._error.exit_code)), str(self._error)
+            outcome = "crashed" if self._error.exit_code is ExitCode.NOT_VALID else outcome
+        elif self._interrupted:
+            code, outcome = ExitCode.INTERRUPTED, "interrupted"
+            reason = f"interrupted before the scenario's {self._scenario.seconds:g} s were over"
+        return code, SectionEnd("load", now_text(), outcome, reason, int(code))
+
+    def _resolve(self) -> None:
+        """Ask once more for every submission that was never answered, as long as patience lasts."""
+        driver = self.hire()
+        for submission in self._ledger.unknown:
+            if self._patience() == 0:
+                return
+            try:
+                driver.resolve(submission)
+            except HarnessError as error:
+                self.give_up(error)
+                return
+
+    def _patience(self) -> float | None:
+        return None if self._stop_at is None else max(0.0, self._stop_at - time.monotonic())
+
+    def _elapsed_ns(self) -> int:
+        return time.monotonic_ns() - self._origin_ns
+
+    def _count(self, call: Call) -> None:
+        self._recording.add_call(call.rpc.value, call.code, call.started_ns, call.ended_ns)
+        self._on_call(call)
+
+    def _tick(self) -> None:
+        for second in itertools.count(1):
+            gevent.sleep(max(0.0, second - self._elapsed_ns() / _SECOND))
+            try:
+                self._close_seconds(second)
+            except HarnessError as error:
+                self.give_up(error)
+                return
+            self._on_progress(self._progress())
+
+    def _close_seconds(self, before: int) -> None:
+        for line in self._recording.close_seconds(before, self._users()):
+            self._sink.write(line)
+
+    def _progress(self) -> Progress:
+        recent = self._recording.recent
+        return Progress(
+            elapsed=round(self._elapsed_ns() / _SECOND, 1),
+            total=self._scenario.seconds,
+            users=self._users(),
+            rps=recent.count,
+            p50=recent.p50 / 1000,
+            p95=recent.p95 / 1000,
+            p99=recent.p99 / 1000,
+            in_flight=self._transport.in_flight,
+            calls=self._recording.calls,
+            errors=self._recording.errors,
+            jobs_finished=self._ledger.finished,
+            violations=self._ledger.violations,
+        )

@@ -1,0 +1,69 @@
+"""How to start a load run as a child process, and how to read what it says while it goes on.
+
+The command line imports this module, and this one only: it may import neither Locust nor gevent, which patch the process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ConfigError
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+SCENARIOS = Path(__file__).with_name("scenarios")
+
+PROFILE_VARIABLE = "CONTROLLER_HARNESS_PROFILE"
+SCENARIO_VARIABLE = "CONTROLLER_HARNESS_SCENARIO"
+RECORD_VARIABLE = "CONTROLLER_HARNESS_RECORD"
+PROGRESS_VARIABLE = "CONTROLLER_HARNESS_PROGRESS"
+"""Set to `json`, the run prints a line of JSON per second on its standard output, see `Progress`."""
+
+DEFAULT_SCENARIO = "quick"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run stands: seconds, the calls of the last full second (percentiles in milliseconds), and totals."""
+
+    elapsed: float
+    total: float
+    users: int
+    rps: int
+    p50: float
+    p95: float
+    p99: float
+    in_flight: int
+    calls: int
+    errors: int
+    jobs_finished: int
+    violations: int
+
+    def to_json(self) -> str:
+        """Return the line that a run prints."""
+        return json.dumps({"progress": dataclasses.asdict(self)}, separators=(",", ":"))
+
+
+def scenario_path(name: str) -> Path:
+    """Return the file of a scenario: a file as given, or a built-in one by name. Raises ConfigError."""
+    built_in = {path.stem: path for path in sorted(SCENARIOS.glob("*.yaml"))}
+    if name in built_in:
+        return built_in[name]
+    if not Path(name).exists():
+        raise ConfigError(f"no such scenario: {name}", hint=f"give a file or one of {', '.join(built_in)}")
+    return Path(name)
+
+
+def command(profile: Path | str, scenario: Path | str, record: Path | None, extra: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs a scenario without a web page and without chatter; `extra` are options of Locust.
+
+    The child's exit code is that of every command of the harness; an error is one line on its standard error.
+    """
+    words = [sys.executable, "-m", "loadtests", "--headless", "--skip-log-setup", "--only-summary"]
+    words += ["--endpoint-profile", str(profile), "--scenario", str(scenario)]
+    words += ["--record", str(record)] if record is not None else []
+    return [*words, *extra]

@@ -1,0 +1,191 @@
+"""Between Locust's events and our runs: reads the plan, probes the endpoint, starts and ends runs, sets the exit code.
+
+A web page can start several runs in one session; each is a `LoadRun` of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from harness.call import Call, RpcError
+from harness.errors import ExitCode, HarnessError, NotValidError
+from harness.probe import probe
+from harness.record import Header
+from harness.recorder import make_header
+from harness.template import masked
+from loadtests.driver import Driver
+from loadtests.options import Plan, read_plan
+from loadtests.quiet import complain
+from loadtests.run import LoadRun
+from loadtests.runner import PROGRESS_VARIABLE, Progress
+from loadtests.shapes import ScenarioShape
+from loadtests.sink import Sink
+from loadtests.transport import cooperate_with_gevent
+from loadtests.users import ControllerUser
+
+PROBE_PATIENCE = 5.0
+"""Seconds that the endpoint has to accept a connection before anything starts."""
+
+
+class CountedError(RpcError):
+    """A failed call as Locust's page groups it: by code, not by the details that differ from call to call."""
+
+    def __repr__(self) -> str:
+        return self.code
+
+
+class Session:
+    """Everything of ours that lives as long as Locust's environment. Raises HarnessError for a plan that cannot be run."""
+
+    def __init__(self, locust: Environment, plan: Plan) -> None:
+        shape = locust.shape_class
+        assert isinstance(shape, ScenarioShape)  # noqa: S101 - the locustfile offers no other
+        self._locust = locust
+        self._plan = plan
+        self._shape = shape
+        self._shape.scenario = plan.scenario
+        self._run: LoadRun | None = None
+        self._last = ExitCode.OK
+        self._signals = 0
+        # A record that exists belongs to whoever started us; one that does not is ours to begin.
+        self._owned = plan.record is not None and not plan.record.exists()
+        locust.host = plan.endpoint.address
+        cooperate_with_gevent()
+        probe(plan.endpoint, PROBE_PATIENCE)
+
+    def listen(self) -> None:
+        """Subscribe to Locust's events and to the signals that end a run early."""
+        events: Any = self._locust.events
+        events.test_start.add_listener(self._on_start)
+        events.test_stopping.add_listener(self._on_stopping)
+        events.test_stop.add_listener(self._on_stop)
+        events.user_error.add_listener(self._on_user_error)
+        events.quitting.add_listener(self._on_quitting)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, self._on_signal, number)
+
+    def hire(self) -> Driver:
+        """Return the work of one more user of the present run."""
+        return self._present.hire()
+
+    def give_up(self, error: HarnessError) -> None:
+        """End the present run early, and say why."""
+        self._present.give_up(error)
+
+    @property
+    def _present(self) -> LoadRun:
+        assert self._run is not None  # noqa: S101 - users exist during runs only
+        return self._run
+
+    def _on_start(self, **_: Any) -> None:
+        try:
+            endpoint = self._plan.endpoint_at(self._locust.host)
+            self._run = LoadRun(
+                endpoint,
+                self._plan.scenario,
+                Sink(self._plan.record, self._header if self._owned else None),
+                users=lambda: self._locust.runner.user_count if self._locust.runner else 0,
+                cut_short=self._shape.cut_short,
+                on_call=self._tell_locust,
+                on_progress=_print_progress if os.environ.get(PROGRESS_VARIABLE) == "json" else lambda _: None,
+            )
+            self._locust.stop_timeout = self._run.grace
+            self._run.begin()
+        except HarnessError as error:
+            self._run = None
+            self._last = error.exit_code
+            complain(error)
+            self._quit()
+
+    def _on_stopping(self, **_: Any) -> None:
+        if self._run is not None:
+            self._locust.stop_timeout = self._run.stopping(interrupted=not self._shape.finished)
+
+    def _on_stop(self, **_: Any) -> None:
+        if self._run is not None:
+            self._last = self._run.finish()
+            self._run = None
+
+    def _on_user_error(self, exception: BaseException, **_: Any) -> None:
+        text = f"a user crashed: {type(exception).__name__}: {exception}"
+        self.give_up(NotValidError(text, hint="this is a fault of the harness, not of the endpoint"))
+
+    def _on_quitting(self, **_: Any) -> None:
+        if self._run is not None and self._locust.runner is not None:
+            self._locust.runner.quit()
+        self._locust.process_exit_code = int(self._last)
+
+    def _on_signal(self, number: int) -> None:
+        """End the run in order the first time, at once the second; without a run, leave."""
+        self._signals += 1
+        runner = self._locust.runner
+        if self._signals > 1 and runner is not None:
+            runner.user_greenlets.kill(block=False)
+        elif self._run is None and self._locust.web_ui is None:
+            self._last = ExitCode.INTERRUPTED
+        self._shape.cut_short()
+        # Of SIGTERM, Locust itself takes care when it has a web page.
+        if self._locust.web_ui is not None and number == signal.SIGINT:
+            self._quit()
+
+    def _quit(self) -> None:
+        """End the run and Locust, from outside of the greenlets that this ends."""
+        gevent.spawn(self._leave)
+
+    def _leave(self) -> None:
+        if self._locust.runner is not None:
+            self._locust.runner.quit()
+        page: Any = self._locust.web_ui
+        if page is not None:
+            page.stop()
+
+    def _tell_locust(self, call: Call) -> None:
+        latency_ms = (call.ended_ns - call.started_ns) / 1e6
+        events: Any = self._locust.events
+        events.request.fire(
+            request_type="grpc",
+            name=call.rpc.value,
+            response_time=latency_ms,
+            response_length=call.response.ByteSize() if call.response is not None else 0,
+            exception=CountedError(call) if call.error is not None else None,
+            context={},
+            start_time=time.time() - latency_ms / 1e3,
+            url=call.rpc.path,
+        )
+
+    def _header(self) -> Header:
+        endpoint = self._plan.endpoint_at(self._locust.host)
+        return make_header(
+            command=("locust", *sys.argv[1:]),
+            endpoint=endpoint.address,
+            profile=masked(endpoint.profile),
+            seed=self._plan.scenario.seed,
+        )
+
+
+def attach(environment: Environment, **_: Any) -> None:
+    """Set up a session when Locust is ready for it; whatever is wrong with the plan ends the process in one line."""
+    assert environment.parsed_options is not None  # noqa: S101 - Locust was started by its command line
+    try:
+        session = Session(environment, read_plan(environment.parsed_options))
+    except HarnessError as error:
+        complain(error)
+        sys.exit(int(error.exit_code))
+    ControllerUser.employer = session
+    session.listen()
+
+
+def _print_progress(progress: Progress) -> None:
+    try:
+        sys.stdout.write(progress.to_json() + "\n")
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads any more; the record is what counts.
+        return

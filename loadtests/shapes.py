@@ -1,0 +1,46 @@
+"""Locust's view of a scenario: how many users there are at any moment."""
+
+from __future__ import annotations
+
+import time
+
+from locust import LoadTestShape
+
+from harness.scenario import Scenario, users_at
+
+MOST_AT_ONCE = 100.0
+"""Users per second above which Locust warns of trouble of its own."""
+
+
+class ScenarioShape(LoadTestShape):
+    """Moves the number of users as the scenario says; Locust asks once a second.
+
+    `scenario` is set before the first run. `finished` says whether the last run came to the scenario's own end.
+    """
+
+    scenario: Scenario
+
+    def __init__(self) -> None:
+        self.reset_time()
+
+    def reset_time(self) -> None:
+        """Start over; Locust calls this when a run begins."""
+        self._started = time.monotonic()
+        self._cut_short = False
+        self.finished = False
+
+    def cut_short(self) -> None:
+        """End the run at the next look, within a second."""
+        self._cut_short = True
+
+    def tick(self) -> tuple[int, float] | None:
+        """Return the number of users due and how many to start or stop per second; None ends the run."""
+        users = users_at(self.scenario, time.monotonic() - self._started)
+        self.finished = users is None and not self._cut_short
+        return None if users is None or self._cut_short else (users, self._rate(users))
+
+    def _rate(self, users: int) -> float:
+        if self.scenario.users is not None:
+            return self.scenario.spawn_rate or min(float(users), MOST_AT_ONCE)
+        present = self.runner.user_count if self.runner is not None else 0
+        return min(float(max(1, abs(users - present))), MOST_AT_ONCE)
