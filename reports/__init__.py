@@ -1,0 +1,6 @@
+"""Reports made from run records: HTML, JUnit, Markdown and JSON. Pure functions; the caller reads and writes the files."""
+
+from reports.render import FORMATS, render
+from reports.view import build_view
+
+__all__ = ["FORMATS", "build_view", "render"]
