@@ -1,0 +1,124 @@
+"""`profile`, `requirements` and `report`: the commands that talk to no endpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness.endpoint import BUILTIN, read_profile, read_text
+from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
+from harness.recorder import load_record, write_atomically
+from harness.requirements import LEVELS, Requirement, builtin_catalogue, uncited_sentences, verify_passages
+from harness.template import masked, profile_template
+from reports import FORMATS, build_view, render
+
+
+@click.group()
+def profile() -> None:
+    """Write and look at profiles."""
+
+
+@profile.command()
+@click.argument("path", default="profile.yaml", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def init(path: Path, *, force: bool) -> None:
+    """Write a commented profile to PATH (default: profile.yaml)."""
+    if path.exists() and not force:
+        raise ConfigError("exists already", source=str(path), hint="use --force to replace it, or name another file")
+    if not path.parent.is_dir():
+        raise ConfigError("no such folder", source=str(path.parent))
+    write_atomically(path, profile_template().encode())
+    click.echo(f"{path}: written; fill it in, then `controller-harness profile show {path}`")
+
+
+@profile.command()
+@click.argument("name", default=BUILTIN)
+def show(name: str) -> None:
+    """Read the profile NAME (a file, or 'reference') and show it with all defaults, secrets masked."""
+    found, _ = read_profile(name)
+    click.echo(json.dumps(masked(found), indent=2, ensure_ascii=False))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--chapter", "chapters", multiple=True, metavar="NAME", help="Only this chapter (repeatable).")
+@click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="Only this level.")
+@click.option(
+    "--spec",
+    type=click.Path(path_type=Path),
+    help="Verify the catalogue against a copy of the service's .proto: is it what it was?",
+)
+def requirements(*, as_json: bool, chapters: tuple[str, ...], level: str | None, spec: Path | None) -> int:
+    """List the catalogue of requirements, or verify the passages of the spec that it rests on."""
+    if spec is not None:
+        return _verify(spec)
+    known = {item.chapter for item in builtin_catalogue()}
+    wanted = {name.upper() for name in chapters}
+    if wanted - known:
+        raise ConfigError(f"no such chapter: {min(wanted - known)}", hint=f"chapters: {', '.join(sorted(known))}")
+    found = [
+        item
+        for item in builtin_catalogue()
+        if (not wanted or item.chapter in wanted) and (level is None or item.level == level.upper())
+    ]
+    click.echo(json.dumps([_entry(item) for item in found], indent=2, ensure_ascii=False) if as_json else _listing(found))
+    return ExitCode.OK
+
+
+def _verify(spec: Path) -> int:
+    text = read_text(spec)
+    changed = verify_passages(builtin_catalogue(), text, str(spec))
+    for mismatch in changed:
+        click.echo(str(mismatch), err=True)
+    for locator in uncited_sentences(builtin_catalogue(), text, str(spec)):
+        click.echo(f"{locator}: no requirement rests on this sentence")
+    if changed:
+        raise NotValidError(
+            f"{len(changed)} passages have changed since the catalogue was made", hint="review their requirements"
+        )
+    click.echo(f"{spec}: every passage that the catalogue rests on is as it was")
+    return ExitCode.OK
+
+
+def _entry(item: Requirement) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "level": item.level,
+        "chapter": item.chapter,
+        "statement": item.statement,
+        "passages": [{"at": str(passage), "sha256": passage.sha256} for passage in item.passages],
+        "implied": item.implied,
+        "ruling": item.ruling,
+        "unobservable": item.unobservable,
+    }
+
+
+def _listing(found: list[Requirement]) -> str:
+    lines = []
+    for item in found:
+        rests = ", ".join(str(passage) for passage in item.passages)
+        lines.append(f"{item.id:<9} {item.level:<7} {item.statement}")
+        lines.append(f"{'':<17} rests on {rests}" + (" (implied)" if item.implied else ""))
+    return "\n".join([*lines, f"{len(found)} requirements"])
+
+
+@click.command()
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report [default: that of the first record].")
+@click.option("--format", "formats", multiple=True, type=click.Choice(list(FORMATS)), help="Only this form (repeatable).")
+def report(records: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]) -> int:
+    """Make the report of run RECORDS again; a folder stands for the record.jsonl in it."""
+    paths = [path / "record.jsonl" if path.is_dir() else path for path in records]
+    view = build_view([load_record(path) for path in paths])
+    folder = out if out is not None else paths[0].parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from None
+    for name, data in render(view, formats or tuple(FORMATS)).items():
+        write_atomically(folder / name, data)
+        click.echo(str(folder / name))
+    click.echo(f"{view.verdict.label}: {view.verdict.reason}")
+    return int(view.verdict.exit_code)

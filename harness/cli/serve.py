@@ -1,0 +1,98 @@
+"""`controller-harness serve`: the reference Controller on its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from harness.endpoint import read_text
+from harness.server.mutants import MUTANTS
+from harness.server.run import Bound, run
+from harness.server.settings import ServerSettings
+from harness.server.tokens import load_tokens
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=50051, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option(
+    "--observer-port",
+    default=9464,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port of the metrics page; 0 takes a free one.",
+)
+@click.option("--no-observer", is_flag=True, help="Serve no metrics page.")
+@click.option("--processor", "processors", multiple=True, help="Processor to serve (repeatable) [default: qpu-1, qpu-2].")
+@click.option("--executors", default=1, show_default=True, type=click.IntRange(1), help="Jobs that a processor runs at a time.")
+@click.option("--queue-capacity", default=2000, show_default=True, type=click.IntRange(1), help="Jobs that wait on a processor.")
+@click.option("--store", type=click.Path(path_type=Path), help="SQLite file that survives a crash [default: memory].")
+@click.option("--tokens", type=click.Path(path_type=Path), help="YAML file of bearer tokens [default: no credentials needed].")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="PEM file with the server's certificate chain.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file with the server's private key.")
+@click.option("--client-ca", type=click.Path(path_type=Path), help="PEM file; clients need a certificate signed by it (mTLS).")
+@click.option("--no-gateway", is_flag=True, help="Do not require a target in requests.")
+@click.option("--mutant", help="Switch on a named fault.")
+@click.option("--list-mutants", is_flag=True, help="List the named faults and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Announce the address as one line of JSON.")
+def serve(  # noqa: PLR0917 - click passes options by name
+    host: str,
+    port: int,
+    observer_port: int,
+    no_observer: bool,
+    processors: tuple[str, ...],
+    executors: int,
+    queue_capacity: int,
+    store: Path | None,
+    tokens: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
+    no_gateway: bool,
+    mutant: str | None,
+    list_mutants: bool,
+    as_json: bool,
+) -> None:
+    """Serve a reference Controller until SIGTERM or Ctrl-C, which let running calls finish.
+
+    Job payloads are opaque, except for a small text form such as
+    `controller-job duration=20ms post=5ms outcome=success readout=tag`.
+    """
+    if list_mutants:
+        for item in MUTANTS.values():
+            click.echo(f"{item.name:<44} {item.requirement:<9} {item.summary}")
+        return
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        observer_port=None if no_observer else observer_port,
+        executors=executors,
+        queue_capacity=queue_capacity,
+        store=_text(store),
+        tokens=load_tokens(read_text(tokens), str(tokens)) if tokens is not None else (),
+        tls_cert=_text(tls_cert),
+        tls_key=_text(tls_key),
+        client_ca=_text(client_ca),
+        require_target=not no_gateway,
+        mutant=mutant,
+    )
+    if processors:
+        settings = dataclasses.replace(settings, processors=processors, endpoint_ids={})
+    run(settings, _announce_json if as_json else _announce)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _announce(bound: Bound) -> None:
+    click.echo(f"Controller on {bound.address} (pid {bound.pid})")
+    if bound.observer_port is not None:
+        click.echo(f"metrics on {bound.metrics_url}")
+
+
+def _announce_json(bound: Bound) -> None:
+    click.echo(json.dumps(dataclasses.asdict(bound)))
