@@ -104,7 +104,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _stop(error)
     session.config.stash[_RUN] = run
     try:
-        run.start(len(session.items), sorted({name for item in session.items for name in _requirements(item)}))
+        run.start(len(session.items))
     except HarnessError as error:
         run.close()
         del session.config.stash[_RUN]

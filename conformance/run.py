@@ -50,7 +50,7 @@ class Run:
         """Where files that go with the record are put; None without a record."""
         return self._record.parent if self._record is not None else None
 
-    def start(self, planned: int, requirements: Sequence[str]) -> None:
+    def start(self, planned: int) -> None:
         """Check that the endpoint is there, and begin the record's section. Raises UnreachableError."""
         probe(self.endpoint)
         self.planned = planned
@@ -69,9 +69,8 @@ class Run:
         )
         for item in self.catalogue:
             passages = tuple(str(passage) for passage in item.passages)
-            unobservable = item.unobservable or ("" if item.id in requirements else "no check of this suite covers it yet")
             self._writer.write(
-                RequirementLine(item.id, item.level, item.chapter, item.statement, passages, item.implied, unobservable)
+                RequirementLine(item.id, item.level, item.chapter, item.statement, passages, item.implied, item.unobservable)
             )
 
     def level(self, requirement: str) -> str:

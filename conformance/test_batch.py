@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
-from conformance.kit.case import describe, held, ids_of, members_of, result_status_of
+from conformance.kit.case import brief, brief_members, describe, held, ids_of, members_of, result_status_of
 from conformance.kit.oracles import counting, expect_jobs, fill
+from harness.call import Call
 from harness.ids import IdempotencyKey
 from harness.model import Status
 from harness.profile import Target
@@ -119,10 +120,14 @@ def test_a_used_member_key_does_not_replay(case: Case) -> None:
     first = ids_of(case.accept("BATCH-04", case.requests.batch([case.requests.execute(key=key)]), "the batch"))
     second = ids_of(case.accept("BATCH-04", case.requests.batch([case.requests.execute(key=key)]), "the same batch"))
     case.expect(
-        "BATCH-04", len({*alone, *first, *second}) == 3, "three distinct jobs", f"{alone}, {first}, {second}", *case.calls[-3:]
+        "BATCH-04",
+        len({*alone, *first, *second}) == 3,
+        "three distinct jobs",
+        ", ".join(map(brief, (alone, first, second))),
+        *case.calls[-3:],
     )
     later = ids_of(case.accept("BATCH-04", case.requests.execute(key=key), "the key on its own"))
-    case.expect("BATCH-04", later == alone, f"the replay of {alone}: batches leave the key alone", later)
+    case.expect("BATCH-04", later == alone, f"the replay of {brief(alone)}: batches leave the key alone", brief(later))
 
 
 @covers("BATCH-04")
@@ -134,6 +139,11 @@ def test_an_invalid_member_key_does_no_harm(case: Case, key: IdempotencyKey) -> 
     case.accept("BATCH-04", case.requests.batch([case.requests.execute(), member]), f"a batch with the member key {key}")
 
 
+def _expect_replay(case: Case, first: Call, again: Call, when: str) -> None:
+    same = members_of(again) == members_of(first)
+    case.expect("BATCH-05", same, f"replayed {when}: {brief_members(first)}", brief_members(again), first, again)
+
+
 @covers("BATCH-05", exclusive=True)
 def test_the_batch_key_replays_the_whole_response(case: Case) -> None:
     """The batch's own key replays every member, in order, and queues nothing."""
@@ -142,7 +152,7 @@ def test_the_batch_key_replays_the_whole_response(case: Case) -> None:
     with counting(case) as count:
         again = case.accept("BATCH-05", request, "its replay")
     if first.error is None and again.error is None:
-        case.expect("BATCH-05", members_of(first) == members_of(again), members_of(first), members_of(again), first, again)
+        _expect_replay(case, first, again, "at once")
         expect_jobs(case, "BATCH-05", count, 0, "the replay of a batch")
 
 
@@ -157,7 +167,7 @@ def test_the_batch_key_replays_to_the_end(case: Case) -> None:
         for job_id in stage:
             case.result_call(job_id)
         again = case.accept("BATCH-05", request, "its replay")
-        case.expect("BATCH-05", members_of(again) == members_of(first), members_of(first), members_of(again), first, again)
+        _expect_replay(case, first, again, f"with {len(stage)} of {len(ids)} jobs fetched")
 
 
 @covers("BATCH-05")

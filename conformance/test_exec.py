@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
-from conformance.kit.case import describe, held, ids_of
+from conformance.kit.case import brief, describe, held, ids_of
 from conformance.kit.oracles import counting, expect_jobs, fill
 from harness.model import TERMINAL, Status
 from harness.profile import Target
@@ -85,7 +85,7 @@ def test_identical_configurations_are_separate_jobs(case: Case) -> None:
     request = case.requests.execute("correlated", configurations=[case.requests.tagged(7)] * 3)
     call = case.accept("EXEC-07", request, "a request with three identical configurations")
     ids = ids_of(call)
-    case.expect("EXEC-07", len(set(ids)) == 3, "three distinct jobs", f"ids {ids}", call)
+    case.expect("EXEC-07", len(set(ids)) == 3, "three distinct jobs", brief(ids), call)
     ended = case.finish(ids)
     case.expect("EXEC-07", len(ended) == len(ids) and set(ended.values()) <= {Status.SUCCEEDED}, "all succeed", dict(ended))
 

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import Message
 
 from conformance.kit import Case, covers
-from conformance.kit.case import describe, ids_of
+from conformance.kit.case import brief, describe, ids_of
 from conformance.kit.oracles import counting, expect_jobs
 from harness.ids import IdempotencyKey
 from harness.requests import wire_key
@@ -131,7 +131,12 @@ def test_a_refused_request_does_not_burn_its_key(case: Case, submission: Submiss
         again = case.accept("UUID-07", submission(case, wire_key(key)), f"the repaired key {key}, replayed,")
         ids = ids_of(first)
         case.expect(
-            "UUID-07", len(ids) == 1 and ids == ids_of(again), "one job, replayed", f"{ids} and {ids_of(again)}", first, again
+            "UUID-07",
+            len(ids) == 1 and ids == ids_of(again),
+            "one job, replayed",
+            f"{brief(ids)} and {brief(ids_of(again))}",
+            first,
+            again,
         )
 
 

@@ -296,6 +296,18 @@ def members_of(call: Call) -> list[list[str]]:
     return []
 
 
+def brief(ids: Iterable[str]) -> str:
+    """Return job ids for a message: the first characters of the first few (the calls hold them in full)."""
+    listed = list(ids)
+    shown = ", ".join(job_id[:8] for job_id in listed[:8])
+    return f"{len(listed)} id{'s' * (len(listed) != 1)} [{shown}{', ...' if len(listed) > 8 else ''}]"
+
+
+def brief_members(call: Call) -> str:
+    """Return the ids in a submission's answer for a message, member by member, or the error."""
+    return describe(call) if call.error is not None else "; ".join(brief(ids) for ids in members_of(call))
+
+
 def status_of(call: Call) -> Status:
     """Return the status that a status call answered; numbers that the contract does not know read as UNKNOWN."""
     response = cast("pb.GetControllerJobStatusResponse", call.response)

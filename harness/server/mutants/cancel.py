@@ -133,10 +133,10 @@ class TakesNextInLine(Engine):
             super()._cancel(one)
 
 
-@mutant("can-twice-is-an-error", "CAN-06", "answers FAILED_PRECONDITION when a job has been cancelled before")
-class TwiceIsAnError(Engine):
+@mutant("can-twice-breaks", "CAN-06", "breaks with INTERNAL when a job has been cancelled before")
+class TwiceBreaks(Engine):
     def cancel(self, ids: Sequence[str], target: Target | None, now: int) -> None:
         again = [job_id for job_id in ids if job_id in self._jobs and self._jobs[job_id].phase is Phase.CANCELED]
         super().cancel(ids, target, now)
         if again:
-            raise Refusal(Code.FAILED_PRECONDITION, f"job {again[0]!r} has been cancelled before")
+            raise Refusal(Code.INTERNAL, f"job {again[0]!r} has been cancelled before")
