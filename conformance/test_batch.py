@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
-from conformance.kit.case import brief, brief_members, describe, held, ids_of, members_of, result_status_of
+from conformance.kit.answers import brief, brief_members, describe, ids_of, members_of, result_status_of
+from conformance.kit.hold import held
 from conformance.kit.oracles import counting, expect_jobs, fill
 from harness.call import Call
 from harness.ids import IdempotencyKey

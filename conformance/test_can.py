@@ -7,8 +7,9 @@ import uuid
 import pytest
 
 from conformance.kit import Case, UnobservableError, covers
-from conformance.kit.case import describe, held, result_status_of
+from conformance.kit.answers import describe, result_status_of
 from conformance.kit.clock import Stopwatch
+from conformance.kit.hold import held
 from conformance.kit.waiting import Patience
 from harness.model import STARTED, TERMINAL, ResultStatus, Status
 

@@ -9,8 +9,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from conformance.kit import Case, NotApplicableError, covers
-from conformance.kit.case import held, status_of
+from conformance.kit.answers import status_of
 from conformance.kit.clock import Stopwatch
+from conformance.kit.hold import held
 from harness.call import Call
 from harness.model import TERMINAL, Status
 from harness.stubs import service_pb2 as pb

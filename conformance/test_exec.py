@@ -7,7 +7,8 @@ import uuid
 import pytest
 
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
-from conformance.kit.case import brief, describe, held, ids_of
+from conformance.kit.answers import brief, describe, ids_of
+from conformance.kit.hold import held
 from conformance.kit.oracles import counting, expect_jobs, fill
 from harness.model import TERMINAL, Status
 from harness.profile import Target

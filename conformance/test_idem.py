@@ -8,8 +8,9 @@ import pytest
 from google.protobuf.message import Message
 
 from conformance.kit import Case, DisturbedError, UnobservableError, covers
-from conformance.kit.case import brief_members, describe, held, ids_of, members_of
+from conformance.kit.answers import brief_members, describe, ids_of, members_of
 from conformance.kit.clock import Stopwatch
+from conformance.kit.hold import held
 from conformance.kit.oracles import counting, expect_jobs, fill
 from harness.call import Call
 from harness.client import ControllerClient

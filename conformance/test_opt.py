@@ -8,8 +8,9 @@ import pytest
 from google.protobuf.message import Message
 
 from conformance.kit import Case, UnobservableError, covers
-from conformance.kit.case import describe, held, ids_of, result_status_of
+from conformance.kit.answers import describe, ids_of, result_status_of
 from conformance.kit.clock import Stopwatch
+from conformance.kit.hold import held
 from conformance.kit.waiting import Patience
 from harness.client import ControllerClient
 from harness.model import TERMINAL, ResultStatus, Status

@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from conformance.kit import Case, UnobservableError, covers
-from conformance.kit.case import describe, held, ids_of, result_status_of
+from conformance.kit.answers import describe, ids_of, result_status_of
 from conformance.kit.clock import Stopwatch
+from conformance.kit.hold import held
 from harness.call import Call
 from harness.model import RESULTS_OF, ResultStatus, Status
 from harness.stubs import job_pb2

@@ -8,8 +8,9 @@ import uuid
 import pytest
 
 from conformance.kit import Case, UnobservableError, covers
-from conformance.kit.case import describe, held, status_of
+from conformance.kit.answers import describe, status_of
 from conformance.kit.clock import Stopwatch
+from conformance.kit.hold import held
 from conformance.kit.reads import backward_reads
 from harness.call import Call
 from harness.model import TERMINAL, Status

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import Message
 
 from conformance.kit import Case, covers
-from conformance.kit.case import brief, describe, ids_of
+from conformance.kit.answers import brief, describe, ids_of
 from conformance.kit.oracles import counting, expect_jobs
 from harness.ids import IdempotencyKey
 from harness.requests import wire_key

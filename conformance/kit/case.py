@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from conformance.kit.answers import describe, ids_of, status_of
 from conformance.kit.verdicts import DisturbedError, UnobservableError
 from conformance.kit.waiting import Patience
 from harness.budget import Spending
@@ -23,7 +24,7 @@ from harness.client import DEFAULT, ControllerClient
 from harness.endpoint import Endpoint
 from harness.history import Rpc
 from harness.ids import IdempotencyKey, random_key
-from harness.model import TERMINAL, ResultStatus, Status, is_legal_move
+from harness.model import TERMINAL, Status, is_legal_move
 from harness.record import Discrepancy, Observation
 from harness.requests import Requests
 from harness.stubs import job_pb2
@@ -270,87 +271,3 @@ _RPC_OF: dict[type[Message], Rpc] = {
     pb.CancelControllerJobsRequest: Rpc.CANCEL,
     pb.GetControllerJobStatusRequest: Rpc.STATUS,
 }
-
-
-def describe(call: Call) -> str:
-    """Say in a few words what a call got."""
-    if call.error is not None:
-        return f"{call.error.code}: {call.error.message}" if call.error.message else call.error.code
-    if call.rpc in {Rpc.EXECUTE, Rpc.BATCH}:
-        return f"OK with {len(ids_of(call))} job ids"
-    return "OK"
-
-
-def ids_of(call: Call) -> list[str]:
-    """Return the job ids of a submission's answer, members of a batch joined in order; empty after an error."""
-    return [job_id for member in members_of(call) for job_id in member]
-
-
-def members_of(call: Call) -> list[list[str]]:
-    """Return the job ids of a submission's answer, one list per member (one for a single submission)."""
-    response = call.response
-    if isinstance(response, pb.ExecuteControllerJobResponse):
-        return [list(response.job_execution_ids)]
-    if isinstance(response, pb.BatchExecuteControllerJobsResponse):
-        return [list(member.job_execution_ids) for member in response.responses]
-    return []
-
-
-def brief(ids: Iterable[str]) -> str:
-    """Return job ids for a message: the first characters of the first few (the calls hold them in full)."""
-    listed = list(ids)
-    shown = ", ".join(job_id[:8] for job_id in listed[:8])
-    return f"{len(listed)} id{'s' * (len(listed) != 1)} [{shown}{', ...' if len(listed) > 8 else ''}]"
-
-
-def brief_members(call: Call) -> str:
-    """Return the ids in a submission's answer for a message, member by member, or the error."""
-    return describe(call) if call.error is not None else "; ".join(brief(ids) for ids in members_of(call))
-
-
-def status_of(call: Call) -> Status:
-    """Return the status that a status call answered; numbers that the contract does not know read as UNKNOWN."""
-    response = cast("pb.GetControllerJobStatusResponse", call.response)
-    numbers = pb.GetControllerJobStatusResponse.Status.DESCRIPTOR.values_by_number
-    return Status(numbers[response.status].name) if response.status in numbers else Status.UNKNOWN
-
-
-def result_status_of(result: job_pb2.ControllerJobExecutionResult) -> ResultStatus:
-    """Return a result's status; numbers that the contract does not know read as UNKNOWN."""
-    numbers = job_pb2.ControllerJobExecutionResult.Status.DESCRIPTOR.values_by_number
-    return ResultStatus(numbers[result.status].name) if result.status in numbers else ResultStatus.UNKNOWN
-
-
-@contextlib.contextmanager
-def held(case: Case) -> Iterator[list[str]]:
-    """Keep every executor of the target busy with a `slow` job, so that what is submitted inside stays queued.
-
-    Yields the ids of the holding jobs. Raises DisturbedError when they did not run from beginning to end of the block.
-    """
-    blockers = _occupy(case)
-    yield blockers
-    for job_id in blockers:
-        status = case.status(job_id)
-        if status is not Status.RUNNING:
-            raise DisturbedError(f"the executor was to be busy, but the job that held it ({job_id}) was {status} at the end")
-
-
-def _occupy(case: Case) -> list[str]:
-    case.needs("slow")
-    known = case.facts.executors
-    if known is not None:
-        blockers = case.submit("slow", count=known)
-        for job_id in blockers:
-            case.reach(job_id, Status.RUNNING)
-        return blockers
-    blockers = []
-    for _ in range(64):
-        (job_id,) = case.submit("slow")
-        patience = Patience(case.profile.jobs["slow"].duration / 8)
-        while case.status(job_id) is Status.QUEUED and not patience.is_over():
-            patience.pause()
-        if case.status(job_id) is not Status.RUNNING and blockers:
-            return blockers
-        case.reach(job_id, Status.RUNNING)
-        blockers.append(job_id)
-    raise UnobservableError("the target seems to run 64 jobs or more at once: nothing stays queued")

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from conformance.kit.case import Case, describe, held, ids_of
+from conformance.kit.answers import describe, ids_of
+from conformance.kit.case import Case
+from conformance.kit.hold import held
 from conformance.kit.verdicts import DisturbedError, UnobservableError
 from conformance.kit.waiting import Patience
 from harness.profile import Observer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.kit.case import status_of
+from conformance.kit.answers import status_of
 from harness.call import Call
 from harness.model import is_legal_move
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.kit import Case, DisturbedError, UnobservableError
-from conformance.kit.case import held
+from conformance.kit.hold import held
 from conformance.kit.oracles import counting, fill, read_observer
 from conformance.kit.reads import backward_reads
 from harness.budget import Spending

@@ -15,7 +15,7 @@ from tests.conformance.runs import SUITES, Outcome, profile, run_suites
 
 PREAMBLE = """
 from conformance.kit import Case, DisturbedError, NotApplicableError, UnobservableError, covers
-from conformance.kit.case import held
+from conformance.kit.hold import held
 """
 
 
