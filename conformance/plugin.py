@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         wanted = [item for item in items if any(n in ids or n.partition("-")[0] in chapters for n in _requirements(item))]
         config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
         items[:] = wanted
-    order = ("uuid", "exec", "batch", "idem", "opt", "res", "can", "sta", "est")
+    order = ("uuid", "exec", "batch", "idem", "opt", "res", "can", "sta", "est", "wire", "sec")
     rank = {f"test_{name}.py": number for number, name in enumerate(order)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
@@ -139,7 +139,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     run.begin(name, title)
     begun = time.monotonic()
     verdict, reason, kind, trace, _ = _judge(pyfuncitem, case)
-    if any(call.code in _LOST for call in case.calls) and not run.check_alive():
+    if any(call.code in _LOST for call in case.calls) and not run.check_alive() and verdict != "fail":
         verdict, reason, kind = "inconclusive", run.gone, "disturbed"
     line = CheckLine(
         check=name,

@@ -142,7 +142,7 @@ def test_the_bypass_with_authority_is_accepted(case: Case, rpc: str) -> None:
 
 def _identity(case: Case, *, may_bypass: bool) -> str:
     for name, identity in case.profile.identities.items():
-        if identity.may_bypass_settings_protection is may_bypass:
+        if identity.may_bypass_settings_protection is may_bypass and not identity.expired:
             return name
     raise UnobservableError(f"the profile has no identity with may_bypass_settings_protection: {str(may_bypass).lower()}")
 

@@ -55,6 +55,7 @@ class Identity:
     token_file: str | None = option(
         "file that holds the bearer token", default=None, example="token.txt", excludes=("token", "token_env")
     )
+    expired: bool = option("whether the token is one that has expired (checks try it, nothing else does)", default=False)
     may_bypass_settings_protection: bool | None = option(
         "whether this caller has the authority to change protected settings; unset: not known", default=None, example="true"
     )

@@ -301,7 +301,11 @@ def _finished(ledger: Ledger, status: str | None) -> int:
 def _show(value: float, threshold: Threshold) -> str:
     if threshold.aggregate == "count":
         return f"{value:.0f}"
-    return f"{value:.4g}{threshold.unit}"
+    if threshold.unit not in _TIME_UNITS:
+        return f"{value:.4g}{threshold.unit}"
+    micros = value * _TIME_UNITS[threshold.unit]
+    unit = "us" if micros < 1e3 else "ms" if micros < 1e6 else "s"
+    return f"{micros / _TIME_UNITS[unit]:.4g}{unit}"
 
 
 def _plain(number: float) -> str:

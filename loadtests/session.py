@@ -13,12 +13,13 @@ from typing import Any
 
 import gevent
 from locust.env import Environment
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from harness.call import Call, RpcError
-from harness.errors import ExitCode, HarnessError, NotValidError
+from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
 from harness.probe import probe
 from harness.record import Header
-from harness.recorder import make_header
+from harness.recorder import load_record, make_header
 from harness.template import masked
 from loadtests.driver import Driver
 from loadtests.options import Plan, read_plan
@@ -54,8 +55,10 @@ class Session:
         self._run: LoadRun | None = None
         self._last = ExitCode.OK
         self._signals = 0
-        # A record that exists belongs to whoever started us; one that does not is ours to begin.
+        # A record that was begun belongs to whoever started us; one that does not exist is ours to begin.
         self._owned = plan.record is not None and not plan.record.exists()
+        if plan.record is not None and not self._owned and load_record(plan.record).footer is not None:
+            raise ConfigError("holds a finished run already", source=str(plan.record), hint="give another --record")
         locust.host = plan.endpoint.address
         cooperate_with_gevent()
         probe(plan.endpoint, PROBE_PATIENCE)
@@ -120,6 +123,9 @@ class Session:
     def _on_quitting(self, **_: Any) -> None:
         if self._run is not None and self._locust.runner is not None:
             self._locust.runner.quit()
+        if getattr(self._locust.parsed_options, "csv_prefix", None):
+            # Locust writes its CSV files from time to time, but not at the end: without this the last second is missing.
+            gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.2)
         self._locust.process_exit_code = int(self._last)
 
     def _on_signal(self, number: int) -> None:

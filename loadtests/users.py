@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+from gevent.event import Event
 from locust import User, task
 from locust.exception import StopUser
 
@@ -22,23 +23,33 @@ class Employer(Protocol):
 
 
 class ControllerUser(User):
-    """Submits jobs one after the other, as the scenario says. `employer` is set before the first run."""
+    """Submits jobs one after the other, as the scenario says. `employer` is set before the first run.
+
+    It works in one task without end, and stops itself when asked to: Locust would kill a user that rests between tasks, at
+    times just when it has woken up and made a call, which then nobody counts.
+    """
 
     employer: ClassVar[Employer]
 
-    def on_start(self) -> None:
-        """Get to work."""
-        self._driver = self.employer.hire()
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._asked_to_stop = Event()
 
-    def wait_time(self) -> float:
-        """Return the rest between two submissions, in seconds."""
-        return self._driver.pause()
+    def stop(self, force: bool = False) -> bool:
+        """Ask the user to stop after its present submission, or (`force`) kill it; return whether it is gone."""
+        if force:
+            return bool(super().stop(force=True))
+        self._asked_to_stop.set()
+        return False
 
     @task
-    def submit_and_follow(self) -> None:
-        """Make one submission and see it through."""
+    def work(self) -> None:
+        """Make submissions and see them through, until asked to stop."""
+        driver = self.employer.hire()
         try:
-            self._driver.step()
+            while not self._asked_to_stop.is_set():
+                driver.step()
+                self._asked_to_stop.wait(driver.pause())
         except HarnessError as error:
             self.employer.give_up(error)
-            raise StopUser from None
+        raise StopUser

@@ -86,7 +86,10 @@ def test_the_template_loads_and_the_values_go_into_a_record() -> None:
         ("name: s\nexecutor: ramping-users\nstages: [{duration: 1s, users: 0}]\n", "needs at least one stage with users"),
         ("name: s\nexecutor: constant-user\n", "s.yaml:2: executor: expected one of constant-users, ramping-users"),
         (CONSTANT + "workload: {single: 0}\n", "s.yaml:5: workload: single and batch are both 0"),
-        (CONSTANT + "workload:\n  requests_per_batch:\n    min: 3\n    max: 2\n", "s.yaml:7: workload.requests_per_batch: min (3)"),
+        (
+            CONSTANT + "workload:\n  requests_per_batch:\n    min: 3\n    max: 2\n",
+            "s.yaml:7: workload.requests_per_batch: min (3)",
+        ),
         (CONSTANT + "workload: {pause: {min: 2s, max: 1s}}\n", "s.yaml:5: workload.pause: min is above max"),
         (CONSTANT + "workload:\n  job: quik\n", "s.yaml:6: workload.job: expected one of quick"),
         (CONSTANT + "workload:\n  cancelled: 1.5\n", "s.yaml:6: workload.cancelled: expected at most 1"),

@@ -58,10 +58,15 @@ class Case:
         self._open: dict[str, None] = {}  # acknowledged and not seen terminal, in order
         self.client = self.connect("main")
 
-    def connect(self, name: str, identity: str | None = DEFAULT) -> ControllerClient:
+    def connect(self, name: str, identity: str | None = DEFAULT, endpoint: Endpoint | None = None) -> ControllerClient:
         """Open another connection, closed with the case; `identity` None sends no credentials."""
         client = ControllerClient(
-            self.endpoint, name=name, identity=identity, on_call=self._record, spending=self._spending, origin_ns=self._origin_ns
+            endpoint or self.endpoint,
+            name=name,
+            identity=identity,
+            on_call=self._record,
+            spending=self._spending,
+            origin_ns=self._origin_ns,
         )
         with self._lock:
             self._clients.append(client)

@@ -1,0 +1,25 @@
+"""A good request of each RPC, for checks that hold for all of them."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import Message
+
+from conformance.kit.case import Case
+from harness.history import Rpc
+
+EVERY_RPC = pytest.mark.parametrize("rpc", list(Rpc), ids=[rpc.name.lower() for rpc in Rpc])
+"""Runs a check once for each RPC."""
+
+
+def good_request(case: Case, rpc: Rpc, job_id: str) -> Message:
+    """Return a request that has to succeed for a job that is known."""
+    requests = case.requests
+    made: dict[Rpc, Message] = {
+        Rpc.EXECUTE: requests.execute(),
+        Rpc.BATCH: requests.batch([requests.execute()]),
+        Rpc.RESULTS: requests.results(job_id),
+        Rpc.CANCEL: requests.cancel([job_id]),
+        Rpc.STATUS: requests.status(job_id),
+    }
+    return made[rpc]

@@ -1,0 +1,216 @@
+"""WIRE: the protocol around the five calls."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+
+from conformance.kit import Case, NotApplicableError, covers
+from conformance.kit.answers import describe, ids_of, status_of
+from conformance.kit.clock import Stopwatch
+from conformance.kit.probes import EVERY_RPC, good_request
+from harness.client import ControllerClient
+from harness.history import SERVICE, Rpc
+from harness.model import Status
+
+MIB = 1 << 20
+
+
+def tag(number: int, wire_type: int) -> bytes:
+    """Return a field's key on the wire."""
+    return _varint(number << 3 | wire_type)
+
+
+def _varint(value: int) -> bytes:
+    octets = bytearray()
+    while value > 0x7F:
+        octets.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*octets, value])
+
+
+def padded(message: Message, size: int) -> None:
+    """Add an unknown field of `size` octets to a message."""
+    message.MergeFromString(tag(900, 2) + _varint(size) + bytes(size))
+
+
+def expect_service(case: Case, requirement: str, after: str) -> None:
+    """Expect that the endpoint still takes a job and runs it."""
+    call = case.accept(requirement, case.requests.execute(), f"a good submission after {after}")
+    for job_id in ids_of(call):
+        ended = case.finish([job_id])[job_id]
+        case.expect(requirement, ended is Status.SUCCEEDED, f"a good job succeeds after {after}", ended)
+
+
+UNKNOWN_FIELDS = (
+    tag(77, 0) + b"\x01",
+    tag(1000, 1) + bytes(8),
+    tag(1001, 5) + bytes(4),
+    tag(19_500_000, 2) + b"\x05hello",
+)
+"""One unknown field of each wire type."""
+
+
+@covers("WIRE-01")
+@EVERY_RPC
+def test_unknown_fields_are_ignored(case: Case, rpc: Rpc) -> None:
+    """Fields that the contract does not know are ignored, in requests of every kind."""
+    (job_id,) = case.submit()
+    case.finish([job_id])
+    for field in UNKNOWN_FIELDS:
+        request = good_request(case, rpc, job_id)
+        request.MergeFromString(field)
+        plain = case.attempt(good_request(case, rpc, job_id))
+        call = case.attempt(request)
+        same = call.code == plain.code
+        case.expect(
+            "WIRE-01", same, f"the answer of a request without the unknown field: {describe(plain)}", describe(call), call
+        )
+
+
+@covers("WIRE-01")
+@pytest.mark.parametrize("where", ["options 1", "options 2", "uuid", "configuration", "encrypted"])
+def test_reserved_and_nested_fields_are_ignored(case: Case, where: str) -> None:
+    """The reserved fields 1 and 2 of ExecutionOptions, and unknown fields deep inside a submission, are ignored."""
+    request = case.requests.execute(count=2, key=case.key(), timeout=30)
+    inner: Message = {
+        "options 1": request.options,
+        "options 2": request.options,
+        "uuid": request.idempotency_key,
+        "configuration": request.execution_configurations[1],
+        "encrypted": request.encrypted,
+    }[where]
+    number = {"options 1": 1, "options 2": 2}.get(where, 500)
+    for field in (tag(number, 0) + b"\x01", tag(number, 2) + b"\x02ok"):
+        inner.MergeFromString(field)
+    call = case.accept("WIRE-01", request, f"a submission with an unknown field in {where}")
+    case.expect("WIRE-01", call.error is not None or len(ids_of(call)) == 2, "two jobs", describe(call), call)
+
+
+@covers("WIRE-02")
+@EVERY_RPC
+def test_gzip_is_accepted(case: Case, rpc: Rpc) -> None:
+    """Requests compressed with gzip are accepted on every RPC."""
+    (job_id,) = case.submit()
+    case.finish([job_id])
+    profile = dataclasses.replace(case.profile, compression="gzip")
+    client = case.connect("gzip", endpoint=dataclasses.replace(case.endpoint, profile=profile))
+    request = good_request(case, rpc, job_id)
+    padded(request, 2000)
+    plain = case.attempt(good_request(case, rpc, job_id))
+    call = case.attempt(request, client=client)
+    case.expect("WIRE-02", call.code == plain.code, f"the answer of a plain request: {describe(plain)}", describe(call), call)
+
+
+@covers("WIRE-03")
+@pytest.mark.parametrize("rpc", [Rpc.EXECUTE, Rpc.BATCH], ids=["single", "batch"])
+def test_large_requests_are_accepted(case: Case, rpc: Rpc) -> None:
+    """Submissions above gRPC's default limit of 4 MiB are accepted, up to the profile's limit (tried up to 64 MiB)."""
+    sizes = [size for size in (4 * MIB + 1024, 16 * MIB, 64 * MIB - 4096) if size + 4096 <= case.facts.max_message]
+    if not sizes:
+        raise NotApplicableError(f"facts.max_message is {case.facts.max_message} octets")
+    for size in sizes:
+        request = good_request(case, rpc, "")
+        padded(request, size)
+        call = case.attempt(request)
+        case.expect("WIRE-03", call.error is None, f"a request of {size / MIB:.0f} MiB is accepted", describe(call), call)
+
+
+GARBAGE = (b"\x0a\x7f", b"\xff" * 11, b"\x1a\x05ab", b"\x07", bytes(40))
+"""Octets that are no message of any kind: cut off, overlong, with a wire type or a field number that does not exist."""
+
+
+@covers("WIRE-04", "WIRE-08")
+@EVERY_RPC
+def test_garbage_is_an_error(case: Case, rpc: Rpc) -> None:
+    """Octets that are not a message get an error, and the endpoint goes on serving."""
+    for body in GARBAGE:
+        code = raw_code(case.client, rpc.path, body, case.deadlines.call)
+        case.expect("WIRE-04", code != "OK", f"an error for the octets {body[:8].hex()}...", code)
+        case.expect("WIRE-04", code != "UNAVAILABLE", f"an answer to the octets {body[:8].hex()}..., not a lost connection", code)
+    expect_service(case, "WIRE-08", f"octets that are no {rpc.value} request")
+
+
+def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -> str:
+    """Send octets and return the name of the status code."""
+    try:
+        client.raw(path, body, timeout=timeout)
+    except grpc.RpcError as error:
+        code: str = error.code().name
+        return code
+    return "OK"
+
+
+@covers("WIRE-05")
+@pytest.mark.parametrize("path", [f"/{SERVICE}/NoSuchMethod", f"/{SERVICE}/executecontrollerjob", "/no.such.Service/Method"])
+def test_an_unknown_method_is_unimplemented(case: Case, path: str) -> None:
+    """An unknown method is UNIMPLEMENTED, with an empty body and with a real one."""
+    for body in (b"", case.requests.execute().SerializeToString()):
+        code = raw_code(case.client, path, body, case.deadlines.call)
+        case.expect("WIRE-05", code == "UNIMPLEMENTED", f"UNIMPLEMENTED for {path}", code)
+
+
+@covers("WIRE-06")
+def test_a_short_deadline_ends_promptly(case: Case) -> None:
+    """A deadline shorter than the work gives DEADLINE_EXCEEDED, promptly, and leaves nothing hanging."""
+    job = case.profile.jobs[case.needs("slow")]
+    (job_id,) = case.submit("slow")
+    timeout = job.duration / 8
+    for _ in range(4):
+        watch = Stopwatch()
+        call = case.result_call(job_id, timeout=timeout)
+        if call.code not in {"DEADLINE_EXCEEDED", "OK"}:
+            case.observe("WIRE-06", f"a results call on a running job does not wait: {describe(call)}")
+            break
+        case.expect(
+            "WIRE-06", call.code == "DEADLINE_EXCEEDED" or watch.seconds() >= timeout / 2, "no early OK", describe(call), call
+        )
+        case.expect(
+            "WIRE-06", watch.seconds() < timeout + 2.0, f"an end about {timeout:g} s later", f"{watch.seconds():.2f} s", call
+        )
+    done = case.result_call(job_id, timeout=job.total + case.deadlines.results)
+    case.expect(
+        "WIRE-06", done.error is None or done.code == "NOT_FOUND", "the result, for whoever waits longer", describe(done), done
+    )
+
+
+@covers("WIRE-07")
+def test_observe_health(case: Case) -> None:
+    """What the standard health service says, with a name and without."""
+    for name in ("", SERVICE):
+        request = health_pb2.HealthCheckRequest(service=name).SerializeToString()
+        try:
+            body = case.client.raw("/grpc.health.v1.Health/Check", request, timeout=case.deadlines.call)
+        except grpc.RpcError as error:
+            case.observe("WIRE-07", f"health of {name or 'the server'}: {error.code().name}")
+        else:
+            status = health_pb2.HealthCheckResponse.FromString(body).status
+            told = health_pb2.HealthCheckResponse.ServingStatus.Name(status)
+            case.observe("WIRE-07", f"health of {name or 'the server'}: {told}")
+
+
+@covers("WIRE-08")
+@EVERY_RPC
+def test_a_bad_request_harms_nobody_else(case: Case, rpc: Rpc) -> None:
+    """A bad request, in whatever RPC, does not keep good ones from being served, before it, beside it or after it."""
+    running = case.submit(count=3)
+    bad: dict[Rpc, Message] = {
+        Rpc.EXECUTE: case.requests.execute(configurations=[], key=case.key().with_version(9)),
+        Rpc.BATCH: case.requests.batch([case.requests.execute(configurations=[])] * 3),
+        Rpc.RESULTS: case.requests.results("\x00 no id \u2603"),
+        Rpc.CANCEL: case.requests.cancel(["", "\x00", "no id"] * 20),
+        Rpc.STATUS: case.requests.status("x" * 10_000),
+    }
+    clients = [case.connect(f"c{number}") for number in range(3)]
+    case.together(lambda client: case.attempt(bad[rpc], client=client, timeout=min(2.0, case.deadlines.call)), clients)
+    expect_service(case, "WIRE-08", f"bad {rpc.value} requests")
+    ended = case.finish(running)
+    case.expect("WIRE-08", set(ended.values()) == {Status.SUCCEEDED}, "jobs queued before them succeed", sorted(ended.values()))
+    for job_id in running:
+        call = case.attempt(case.requests.status(job_id))
+        known = call.error is None and status_of(call) is not Status.UNKNOWN
+        case.expect("WIRE-08", known, "their status can be read", describe(call), call)
