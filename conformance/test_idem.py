@@ -12,6 +12,7 @@ from conformance.kit.answers import brief_members, describe, ids_of, members_of
 from conformance.kit.clock import Stopwatch
 from conformance.kit.hold import held
 from conformance.kit.oracles import counting, expect_jobs, fill
+from conformance.kit.restarts import restart
 from harness.call import Call
 from harness.client import ControllerClient
 from harness.ids import FREE_BITS, IdempotencyKey
@@ -319,6 +320,31 @@ def test_a_cancelled_jobs_key_replays(case: Case, rpc: str) -> None:
             case.wait_for(job_id, Status.CANCELED)
     if _still_known(case, ids_of(first)):
         expect_replay(case, "IDEM-11", first, case.attempt(request), "after all its jobs were cancelled")
+
+
+@covers("IDEM-12", exclusive=True)
+@RPCS
+def test_keys_and_ids_agree_after_a_restart(case: Case, rpc: str) -> None:
+    """After a restart, a key of which any job is still known replays: jobs finished, fetched, cancelled, queued and running."""
+    requests = {name: submission(case, rpc, case.key(), 2) for name in ("finished", "fetched", "cancelled", "queued")}
+    first = {name: case.accept("IDEM-12", requests[name], "a keyed submission") for name in ("finished", "fetched")}
+    for call in first.values():
+        case.finish(ids_of(call))
+    case.result_call(ids_of(first["fetched"])[0])
+    requests["running"] = submission(case, rpc, case.key(), 1, case.needs("slow"))
+    first["running"] = case.accept("IDEM-12", requests["running"], "a keyed submission")
+    for name in ("queued", "cancelled"):
+        first[name] = case.accept("IDEM-12", requests[name], "a keyed submission")
+    case.cancel(ids_of(first["cancelled"]))
+    restart(case)
+    case.client = case.connect("after the restart")
+    known = {name: _still_known(case, ids_of(call)) for name, call in first.items()}
+    for name, call in first.items():
+        if known[name]:
+            expect_replay(case, "IDEM-12", call, case.attempt(requests[name]), f"after a restart, {name} before it")
+    case.observe(
+        "IDEM-12", f"after a restart, the endpoint knows jobs that were {', '.join(n for n in known if known[n]) or 'nothing'}"
+    )
 
 
 @covers("IDEM-13")

@@ -6,10 +6,12 @@ Both clients share this, so that errors are translated in one place.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -57,7 +59,7 @@ class Call:
     request: Message
     response: Message | None
     error: Failed | Unknown | None
-    endpoint: Endpoint
+    endpoint: Endpoint = field(repr=False)
 
     @property
     def code(self) -> str:
@@ -82,7 +84,8 @@ class Call:
 
     def request_text(self) -> str:
         """Return the whole request as one line of JSON."""
-        return json.dumps(message_json(self.request), separators=(",", ":"))
+        # JSON lets DEL stand as it is; a terminal would not.
+        return json.dumps(message_json(self.request), separators=(",", ":")).replace("\x7f", "\\u007f")
 
     @property
     def has_request_file(self) -> bool:
@@ -90,28 +93,30 @@ class Call:
         return self.request.ByteSize() * 2 > _LONGEST_INLINE
 
     def grpcurl(self) -> str:
-        """Return a command line that repeats the call; run it in the folder of the report. Tokens are never part of it."""
-        profile, tls = self.endpoint.profile, self.endpoint.profile.tls
-        words = ["grpcurl", "-protoset", "controller.protoset", "-max-time", f"{self.timeout:g}"]
-        if tls is None:
-            words.append("-plaintext")
-        else:
-            for flag, value in (
-                ("-cacert", tls.roots),
-                ("-cert", tls.certificate),
-                ("-key", tls.key),
-                ("-servername", tls.server_name),
-            ):
-                words += [flag, value] if value else []
-        headers = {REQUEST_ID: self.request_id, **profile.metadata}
-        for name, value in headers.items():
-            words += ["-H", f"{name}: {value}"]
+        """Return a line for a shell that repeats the call; run it in the folder of the report.
+
+        What may be secret is left to shell variables: `$CONTROLLER_TOKEN` is the bearer token of the call's identity, and
+        `$HEADER_X_TENANT` the value that the profile's metadata has for `x-tenant`. Certificates are named by absolute path.
+        """
+        words = ["grpcurl", "-protoset", "controller.protoset", "-max-time", f"{self.timeout:g}", *self._tls_words()]
+        words += ["-H", f"{REQUEST_ID}: {self.request_id}"]
         line = " ".join(shlex.quote(word) for word in words)
+        for name in self.endpoint.profile.metadata:
+            line += f' -H "{name.lower()}: ${_variable(name)}"'
         if self.endpoint.tokens.get(self.identity):
             line += ' -H "authorization: Bearer $CONTROLLER_TOKEN"'
         data = "@" if self.has_request_file else self.request_text()
-        tail = f" -d {shlex.quote(data)} {self.endpoint.address} {SERVICE}/{self.rpc.value}"
-        return line + tail + (f" < requests/{self.request_id}.json" if self.has_request_file else "")
+        line += f" -d {shlex.quote(data)} {shlex.quote(self.endpoint.address)} {SERVICE}/{self.rpc.value}"
+        return line + (f" < requests/{self.request_id}.json" if self.has_request_file else "")
+
+    def _tls_words(self) -> list[str]:
+        tls = self.endpoint.profile.tls
+        if tls is None:
+            return ["-plaintext"]
+        words = []
+        for flag, name in (("-cacert", tls.roots), ("-cert", tls.certificate), ("-key", tls.key)):
+            words += [] if name is None else [flag, str(Path(self.endpoint.base, name).absolute())]
+        return words + ([] if tls.server_name is None else ["-servername", tls.server_name])
 
 
 class RpcError(HarnessError):
@@ -160,6 +165,10 @@ def jobs_in(request: Message) -> int:
     if isinstance(request, service_pb2.BatchExecuteControllerJobsRequest):
         return sum(len(member.execution_configurations) for member in request.requests)
     return 0
+
+
+def _variable(header: str) -> str:
+    return "HEADER_" + re.sub(r"[^0-9A-Z]", "_", header.upper())
 
 
 def message_json(message: Message | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import grpc
@@ -25,6 +26,9 @@ def options(endpoint: Endpoint) -> list[tuple[str, Any]]:
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.primary_user_agent", "controller-harness"),
     ]
+    if _is_loopback(endpoint.address):
+        # A proxy of the environment is for the world outside.
+        arguments.append(("grpc.enable_http_proxy", 0))
     tls = endpoint.profile.tls
     if tls is not None and tls.server_name is not None:
         arguments.append(("grpc.ssl_target_name_override", tls.server_name))
@@ -50,6 +54,14 @@ def open_aio_channel(endpoint: Endpoint) -> aio.Channel:
     if credentials is None:
         return aio.insecure_channel(endpoint.address, options(endpoint), compression(endpoint))
     return aio.secure_channel(endpoint.address, credentials, options(endpoint), compression(endpoint))
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:

@@ -6,6 +6,7 @@ a connection of its own.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 DEFAULT = "\0default"
 """Stands for the profile's default identity."""
+_HEALTH = "/grpc.health.v1.Health/Check"
+"""A method that does no harm and is known to many servers; those that do not know it say so, which is an answer too."""
 
 
 class _Begun(NamedTuple):
@@ -74,6 +77,13 @@ class _Base:
         return _Begun(rpc, request, timeout, request_id, headers, time.monotonic_ns())
 
     def _finish(self, begun: _Begun, answer: Message | Failed | Unknown) -> Call:
+        """Tell of a call that is over, and return it. Raises RpcError unless it succeeded."""
+        call = self._tell(begun, answer)
+        if call.error is not None:
+            raise RpcError(call)
+        return call
+
+    def _tell(self, begun: _Begun, answer: Message | Failed | Unknown) -> Call:
         ended = time.monotonic_ns()
         error = answer if isinstance(answer, Failed | Unknown) else None
         call = Call(
@@ -92,8 +102,6 @@ class _Base:
         )
         if self._on_call is not None:
             self._on_call(call)
-        if error is not None:
-            raise RpcError(call)
         return call
 
 
@@ -133,6 +141,8 @@ class ControllerClient(_Base):
         except grpc.FutureTimeoutError:
             future.cancel()
             return self._finish(begun, Unknown("CANCELLED", f"abandoned after {after * 1000:.2f} ms"))
+        except grpc.FutureCancelledError:
+            return self._finish(begun, Unknown("CANCELLED", "the connection was closed"))
         except grpc.RpcError as error:
             return self._finish(begun, translate(error))
 
@@ -163,17 +173,25 @@ class ControllerClient(_Base):
         return cast("bytes", method(body, timeout=timeout, metadata=headers))
 
     def wait_ready(self, timeout: float) -> None:
-        """Wait until the connection stands. Raises UnreachableError."""
-        future = grpc.channel_ready_future(self._channel)
-        try:
-            future.result(timeout=timeout)
-        except grpc.FutureTimeoutError:
+        """Wait until something at the other end answers, whatever it answers. Raises UnreachableError after so many seconds."""
+        # Not grpc.channel_ready_future: its thread ends in a traceback when the channel is closed.
+        if self._answer_to_a_knock(timeout, wait=True).code == "DEADLINE_EXCEEDED":
             raise UnreachableError(
-                f"{self.endpoint.address} does not answer (waited {timeout:g} s)",
+                f"{self.endpoint.address} does not answer (waited {timeout:g} s): {self._last_failure()}",
                 hint="is the endpoint running, and is TLS set as the endpoint expects?",
-            ) from None
-        finally:
-            future.cancel()
+            )
+
+    def _last_failure(self) -> str:
+        """Why the connection does not stand: a call that does not wait for it is told."""
+        return self._answer_to_a_knock(1.0, wait=False).message.rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
+
+    def _answer_to_a_knock(self, timeout: float, *, wait: bool) -> Failed | Unknown:
+        method: Any = self._channel.unary_unary(_HEALTH, request_serializer=None, response_deserializer=None)
+        try:
+            method(b"", timeout=timeout, metadata=prepare(self.endpoint, self.identity, ())[1], wait_for_ready=wait)
+        except grpc.RpcError as error:
+            return translate(error)
+        return Failed("OK", "it does answer")
 
     def close(self) -> None:
         """Close the connection."""
@@ -210,6 +228,9 @@ class AioControllerClient(_Base):
             response = await self._methods[rpc](request, timeout=begun.timeout, metadata=begun.headers)
         except grpc.RpcError as error:
             return self._finish(begun, translate(error))
+        except asyncio.CancelledError:
+            self._tell(begun, Unknown("CANCELLED", "the caller gave up"))
+            raise
         return self._finish(begun, response)
 
     async def execute(self, request: pb.ExecuteControllerJobRequest, **how: Any) -> pb.ExecuteControllerJobResponse:

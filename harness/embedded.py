@@ -10,9 +10,6 @@ import dataclasses
 import json
 import os
 import secrets
-import select
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,14 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.endpoint import Endpoint, resolve
-from harness.errors import HarnessError, UnreachableError
+from harness.errors import ConfigError
+from harness.keeper import Keeper
 from harness.profile import EMBEDDED, Observer, Profile
-
-START_PATIENCE = 30.0
-"""Seconds that the server has to say where it listens."""
-STOP_PATIENCE = 10.0
-"""Seconds that the server has to end after SIGTERM."""
-
 
 HANDOVER = "CONTROLLER_HARNESS_SERVER"
 """Environment variable that tells a child process of a server that its parent has already started."""
@@ -43,14 +35,28 @@ def endpoint_for(profile: Profile, base: Path) -> Iterator[Endpoint]:
     if profile.address != EMBEDDED:
         yield resolve(profile, base)
     elif HANDOVER in os.environ:
-        yield _endpoint(profile, base, json.loads(os.environ[HANDOVER]))
+        yield _endpoint(profile, base, _handed_over(os.environ[HANDOVER]))
     else:
         tokens = {name: secrets.token_urlsafe(24) for name in profile.identities}
         with tempfile.TemporaryDirectory(prefix="controller-harness-") as folder, _server(profile, tokens, Path(folder)) as bound:
             yield _endpoint(profile, base, {**bound, "tokens": tokens})
 
 
+def _handed_over(text: str) -> Mapping[str, Any]:
+    try:
+        server: Mapping[str, Any] = json.loads(text)
+        known = {"host", "port", "observer_port", "tokens", "pid_file"} <= set(server)
+    except (ValueError, TypeError):
+        known = False
+    if not known:
+        raise ConfigError("does not describe a server", key=HANDOVER, hint="unset it; only the harness itself sets it")
+    return server
+
+
 def _endpoint(profile: Profile, base: Path, server: Mapping[str, Any]) -> Endpoint:
+    strangers = set(profile.identities) - set(server["tokens"])
+    if strangers:
+        raise ConfigError("the server that is running does not know this caller", key=f"identities.{min(strangers)}")
     found = dataclasses.replace(
         profile,
         address=f"{server['host']}:{server['port']}",
@@ -58,7 +64,9 @@ def _endpoint(profile: Profile, base: Path, server: Mapping[str, Any]) -> Endpoi
             name: dataclasses.replace(identity, token=server["tokens"][name], token_env=None, token_file=None)
             for name, identity in profile.identities.items()
         },
-        facts=dataclasses.replace(profile.facts, observer=_observer(profile, server)),
+        facts=dataclasses.replace(
+            profile.facts, observer=_observer(profile, server), restart_command=_restart_command(profile, server)
+        ),
     )
     return dataclasses.replace(resolve(found, base), handover={HANDOVER: json.dumps(server)})
 
@@ -73,36 +81,28 @@ def _observer(profile: Profile, bound: Mapping[str, Any]) -> Observer | None:
     )
 
 
+def _restart_command(profile: Profile, server: Mapping[str, Any]) -> tuple[str, ...] | None:
+    if not profile.embedded.store:
+        return None
+    return (sys.executable, "-P", "-m", "harness.restart", server["pid_file"])
+
+
 @contextlib.contextmanager
 def _server(profile: Profile, tokens: Mapping[str, str], folder: Path) -> Iterator[Mapping[str, Any]]:
-    command = [sys.executable, "-m", "harness.cli", "serve", "--json", "--port", "0", "--observer-port", "0"]
+    # -P: modules of the current folder are none of the server's business.
+    command = [sys.executable, "-P", "-m", "harness.cli", "serve", "--json", "--stop-with-stdin"]
     command += ["--queue-capacity", str(profile.embedded.queue_capacity), "--executors", str(profile.embedded.executors)]
     if profile.embedded.mutant is not None:
         command += ["--mutant", profile.embedded.mutant]
+    if profile.embedded.store:
+        command += ["--store", str(folder / "store.sqlite")]
     if tokens:
         command += ["--tokens", str(_token_file(profile, tokens, folder))]
-    with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
-        )
-        try:
-            yield _announcement(process, folder / "errors.txt")
-        finally:
-            _stop(process)
-
-
-def _announcement(process: subprocess.Popen[str], errors: Path) -> Mapping[str, Any]:
-    assert process.stdout is not None  # noqa: S101 - opened as a pipe above
-    ready, _, _ = select.select([process.stdout], [], [], START_PATIENCE)
-    line = process.stdout.readline() if ready else ""
+    keeper = Keeper(command, folder)
     try:
-        bound: Mapping[str, Any] = json.loads(line)
-    except ValueError:
-        told = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        if process.poll() is not None and told:
-            raise HarnessError(f"the reference Controller did not start: {told[-1]}") from None
-        raise UnreachableError(f"the reference Controller did not start within {START_PATIENCE:g} s") from None
-    return bound
+        yield {**keeper.start(), "pid_file": str(keeper.pid_file)}
+    finally:
+        keeper.stop()
 
 
 def _token_file(profile: Profile, tokens: Mapping[str, str], folder: Path) -> Path:
@@ -113,21 +113,10 @@ def _token_file(profile: Profile, tokens: Mapping[str, str], folder: Path) -> Pa
             "token": token,
             "subject": name,
             "may_bypass_settings_protection": bool(profile.identities[name].may_bypass_settings_protection),
+            **({"expires": "2001-01-01T00:00:00Z"} if profile.identities[name].expired else {}),
         }
         for name, token in tokens.items()
     ]
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(entries, file)
     return path
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

@@ -7,15 +7,15 @@ from importlib import resources
 from pathlib import Path
 
 from harness.call import Call
-from harness.recorder import write_atomically
+from harness.recorder import make_folder, write_atomically
 
 
 def save_requests(folder: Path, calls: Iterable[Call]) -> None:
-    """Write the long requests among `calls` to `requests/` in `folder`, and the descriptor set beside it."""
+    """Write the long requests among `calls` to `requests/` in `folder`, and the descriptor set beside it. Raises HarnessError."""
     protoset = folder / "controller.protoset"
     if not protoset.exists():
         write_atomically(protoset, (resources.files("harness.stubs") / "controller.protoset").read_bytes())
     for call in calls:
         if call.has_request_file:
-            (folder / "requests").mkdir(exist_ok=True)
+            make_folder(folder / "requests")
             write_atomically(folder / "requests" / f"{call.request_id}.json", call.request_text().encode())

@@ -30,8 +30,9 @@ def probe(endpoint: Endpoint, patience: float = PATIENCE) -> None:
 def _judge(endpoint: Endpoint, error: RpcError) -> None:
     address = endpoint.address
     if error.code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:
-        message = f"{address} refuses the credentials of identity {endpoint.profile.default_identity!r}: {error.details}"
-        raise UnreachableError(message, hint="check identities in the profile")
+        identity = endpoint.profile.default_identity
+        caller = f"the credentials of identity {identity!r}" if identity is not None else "calls without credentials"
+        raise UnreachableError(f"{address} refuses {caller}: {error.details}", hint="check identities in the profile")
     if error.code == "UNIMPLEMENTED":
         raise UnreachableError(f"{address} does not serve the Controller service: {error.details}", hint="is the address right?")
     if error.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}:

@@ -214,6 +214,11 @@ class Facts:
     )
     exclusive: bool = option("nobody else uses the target while a check runs (needed by observer and capacity)", default=True)
     observer: Observer | None = option("the endpoint's own count of accepted jobs", default=None)
+    restart_command: tuple[str, ...] | None = option(
+        "command (a list of words) that crashes and restarts the endpoint, and returns when it has",
+        default=None,
+        example="[./restart.sh]",
+    )
     max_configurations: int = option("most configurations that one request may hold", default=1000, minimum=1)
     clock_tolerance: float = option(
         "largest difference between the endpoint's clock and ours", kind="duration", default=2.0, minimum=0
@@ -236,6 +241,7 @@ class Embedded:
 
     queue_capacity: int = option("waiting jobs per processor", default=2000, minimum=1)
     executors: int = option("executors per processor", default=1, minimum=1, maximum=64)
+    store: bool = option("whether jobs and keys are kept in a file, so that the server can be restarted", default=False)
     observer: bool = option("whether checks may read the server's own count of jobs", default=True)
     mutant: str | None = option(
         "named fault to switch on (see `controller-harness serve --list-mutants`)", default=None, example="drops-last-job"

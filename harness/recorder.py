@@ -6,9 +6,12 @@ append their sections in between.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import platform
 import sys
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness import __version__
-from harness.errors import HarnessError, NotValidError
+from harness.errors import ConfigError, HarnessError, NotValidError
 from harness.record import Footer, Header, Line, Record, encode, read_record
 
 _PACKAGES = ("grpcio", "protobuf", "locust", "gevent", "pytest")
@@ -32,7 +35,7 @@ class RecordWriter:
         try:
             self._file = path.open(mode, encoding="utf-8", newline="\n")
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
@@ -43,7 +46,11 @@ class RecordWriter:
 
     @classmethod
     def append_to(cls, path: Path) -> Self:
-        """Go on with a record that somebody else started. Raises HarnessError."""
+        """Go on with a record that somebody else started; a last line that was cut off is dropped. Raises HarnessError."""
+        try:
+            _drop_partial_line(path)
+        except OSError as error:
+            raise unwritable(path, error) from None
         return cls(path, "a")
 
     def write(self, line: Line) -> None:
@@ -52,17 +59,23 @@ class RecordWriter:
             self._file.write(encode(line) + "\n")
             self._file.flush()
         except OSError as error:
-            raise _unwritable(self.path, error) from None
+            raise unwritable(self.path, error) from None
 
     def finish(self, exit_code: int) -> None:
-        """Append the footer and close."""
-        lines = sum(1 for _ in self.path.open(encoding="utf-8"))
+        """Append the footer and close. Raises HarnessError."""
+        try:
+            with self.path.open("rb") as file:
+                lines = sum(1 for _ in file)
+        except OSError as error:
+            raise unwritable(self.path, error) from None
         self.write(Footer(ended=now_text(), exit_code=exit_code, lines=lines))
         self.close()
 
     def close(self) -> None:
         """Close the file; without a footer the record stays incomplete."""
-        self._file.close()
+        # What could not be written was told when it was written.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -72,12 +85,12 @@ class RecordWriter:
 
 
 def load_record(path: Path) -> Record:
-    """Read a record file. Raises ConfigError or HarnessError."""
+    """Read a record file. Raises ConfigError."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             return read_record(file, str(path))
     except OSError as error:
-        raise NotValidError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise ConfigError(f"cannot be read: {(error.strerror or str(error)).lower()}", source=str(path)) from None
 
 
 def make_header(*, command: Sequence[str], endpoint: str, profile: Mapping[str, Any], seed: int) -> Header:
@@ -113,13 +126,34 @@ def now_text() -> str:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file beside its place and rename it there: readers see the old one or the new one. Raises HarnessError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{os.getpid()}.{threading.get_ident()}.part")
     try:
         beside.write_bytes(data)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there. Raises HarnessError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM}
+
+
+def unwritable(path: Path | str, error: OSError) -> HarnessError:
+    """Say that something cannot be written: NotValidError when the disk is at fault, ConfigError when the place is."""
+    text = f"cannot be written: {(error.strerror or str(error)).lower()}"
+    if error.errno in _FULL:
+        return NotValidError(f"{path}: {text}", hint="make room, or choose another place")
+    return ConfigError(text, source=str(path), hint="choose another place")
 
 
 def _processor() -> str:
@@ -132,6 +166,21 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _unwritable(path: Path, error: OSError) -> HarnessError:
-    reason = (error.strerror or str(error)).lower()
-    return NotValidError(f"{path}: cannot be written: {reason}", hint="choose another place with --out")
+_BLOCK = 1 << 16
+
+
+def _drop_partial_line(path: Path) -> None:
+    """Cut a file after its last line break: a writer that was killed leaves half a line, and nothing may be glued to it."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                file.truncate(start + found + 1)
+                return
+            end = start
+        file.truncate(0)

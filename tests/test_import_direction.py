@@ -18,7 +18,7 @@ FOLDERS = ("harness", "conformance", "loadtests", "reports", "protos")
 
 EDGES = {
     *("harness.budget", "harness.call", "harness.channel", "harness.client", "harness.embedded", "harness.endpoint"),
-    *("harness.evidence", "harness.probe", "harness.recorder", "harness.requests"),
+    *("harness.evidence", "harness.keeper", "harness.restart", "harness.probe", "harness.recorder", "harness.requests"),
     *("harness.cli", "harness.stubs"),
     *("harness.server.__main__", "harness.server.clock", "harness.server.edge_grpcio", "harness.server.embedded_thread"),
     *(

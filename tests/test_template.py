@@ -162,9 +162,10 @@ jobs: {quick: {text: hello, memory: {theta: {integer: [1, 2]}}}}
     text = json.dumps(shown)
     assert "hunter2" not in text
     assert "swordfish" not in text
+    rest = {"token_file": None, "expired": False, "may_bypass_settings_protection": None}
     assert shown["identities"] == {
-        "main": {"token": "*** (14 characters)", "token_env": None, "token_file": None, "may_bypass_settings_protection": None},
-        "other": {"token": None, "token_env": "TOKEN", "token_file": None, "may_bypass_settings_protection": None},
+        "main": {"token": "*** (14 characters)", "token_env": None, **rest},
+        "other": {"token": None, "token_env": "TOKEN", **rest},
     }
     assert shown["metadata"] == {"x-api-key": "*** (9 characters)"}
     assert shown["jobs"]["quick"]["memory"]["theta"]["integer"] == [1, 2]

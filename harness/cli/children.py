@@ -6,34 +6,38 @@ this process, which passes it on once and waits for the child to write what it h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
 
 Event = Mapping[str, Any]
 GRACE = 20.0
 """Seconds that an interrupted child has to write what it has."""
-PROGRESS = "CONTROLLER_HARNESS_PROGRESS"
-"""Environment variable that asks a child for progress as JSON."""
+_ENVIRONMENT = {
+    "CONTROLLER_HARNESS_PROGRESS": "json",
+    "PYTHONUNBUFFERED": "1",
+    # Modules of the folder that a person happens to be in, and a person's options for pytest, are none of a child's business.
+    "PYTHONSAFEPATH": "1",
+    "PYTEST_ADDOPTS": "",
+}
+_PREFIXES = ("controller-harness: ", "Exit: ", "ERROR: ")
+"""What the children put before a complaint; pytest has words of its own."""
 
 
+@dataclass(frozen=True)
 class ChildResult:
-    """How a child ended: its exit code (130 when it was interrupted) and the last line of its complaints."""
+    """How a child ended: its exit code, the last line of its complaints, and whether it was stopped for taking too long."""
 
-    def __init__(self, code: int, complaints: str) -> None:
-        self.code = code
-        self.complaints = complaints
-
-    @property
-    def last_line(self) -> str:
-        """The last line on standard error, if there is one."""
-        lines = [line for line in self.complaints.splitlines() if line.strip()]
-        return lines[-1].strip() if lines else ""
+    code: int
+    complaint: str
+    overdue: bool
 
 
 def run_child(
@@ -45,35 +49,61 @@ def run_child(
     after the child has ended when this process was interrupted.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env={**os.environ, **environment, PROGRESS: "json", "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-        timer = threading.Timer(limit, _interrupt, [process]) if limit is not None else None
-        interrupted = False
-        try:
-            if timer is not None:
-                timer.start()
-            _follow(process, on_event)
-            process.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-            _interrupt(process)
-        finally:
-            if timer is not None:
-                timer.cancel()
-            if process.stdout is not None:
-                process.stdout.close()
+        with _started(command, environment, errors) as process, _stopped(process, after=limit) as stopped:
+            try:
+                _follow(process, on_event)
+                process.wait()
+            except KeyboardInterrupt:
+                with _stopped(process, after=0.0):
+                    _follow(process, lambda _: None)
+                    process.wait()
+                raise
         errors.seek(0)
-        result = ChildResult(process.returncode, errors.read(200_000))
-    if interrupted:
-        raise KeyboardInterrupt
-    return result
+        return ChildResult(process.returncode, _last_line(errors.read(200_000)), stopped.is_set())
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], environment: Mapping[str, str], errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a child; at the end of the block it is gone, whatever ended it."""
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env={**os.environ, **_ENVIRONMENT, **environment},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextlib.contextmanager
+def _stopped(process: subprocess.Popen[str], *, after: float | None) -> Iterator[threading.Event]:
+    """Interrupt a child that is still there after so many seconds (None: never), and kill it when that does not help.
+
+    The event tells whether it came to that.
+    """
+    stopped = threading.Event()
+
+    def interrupt() -> None:
+        stopped.set()
+        process.send_signal(signal.SIGINT)
+
+    timers = [] if after is None else [threading.Timer(after, interrupt), threading.Timer(after + GRACE, process.kill)]
+    try:
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
+        yield stopped
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 def _follow(process: subprocess.Popen[str], on_event: Callable[[Event], None]) -> None:
@@ -87,26 +117,9 @@ def _follow(process: subprocess.Popen[str], on_event: Callable[[Event], None]) -
             on_event(event)
 
 
-def _interrupt(process: subprocess.Popen[str]) -> None:
-    """Ask the child to stop, and make sure that it does."""
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    drain = threading.Thread(target=_discard, args=[process], daemon=True)
-    drain.start()
-    try:
-        process.wait(GRACE)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.kill()
-        process.wait()
-    drain.join(1.0)
-
-
-def _discard(process: subprocess.Popen[str]) -> None:
-    # A child that still talks must not block on a full pipe while it is to stop.
-    if process.stdout is not None and not process.stdout.closed:
-        try:
-            for _ in process.stdout:
-                pass
-        except ValueError:
-            return
+def _last_line(complaints: str) -> str:
+    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+    found = lines[-1] if lines else ""
+    for prefix in _PREFIXES:
+        found = found.removeprefix(prefix)
+    return found

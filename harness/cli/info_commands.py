@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import known_chapters
+from harness.cli.output import complain, say
 from harness.endpoint import BUILTIN, read_profile, read_text
-from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
-from harness.recorder import load_record, write_atomically
+from harness.errors import ConfigError, ExitCode, NotValidError
+from harness.recorder import load_record, make_folder, write_atomically
 from harness.requirements import LEVELS, Requirement, builtin_catalogue, uncited_sentences, verify_passages
 from harness.template import masked, profile_template
 from reports import FORMATS, build_view, render
@@ -27,10 +29,8 @@ def init(path: Path, *, force: bool) -> None:
     """Write a commented profile to PATH (default: profile.yaml)."""
     if path.exists() and not force:
         raise ConfigError("exists already", source=str(path), hint="use --force to replace it, or name another file")
-    if not path.parent.is_dir():
-        raise ConfigError("no such folder", source=str(path.parent))
     write_atomically(path, profile_template().encode())
-    click.echo(f"{path}: written; fill it in, then `controller-harness profile show {path}`")
+    say(f"{path}: written; fill it in, then `controller-harness profile show {path}`")
 
 
 @profile.command()
@@ -38,7 +38,7 @@ def init(path: Path, *, force: bool) -> None:
 def show(name: str) -> None:
     """Read the profile NAME (a file, or 'reference') and show it with all defaults, secrets masked."""
     found, _ = read_profile(name)
-    click.echo(json.dumps(masked(found), indent=2, ensure_ascii=False))
+    say(json.dumps(masked(found), indent=2, ensure_ascii=False))
 
 
 @click.command()
@@ -54,16 +54,13 @@ def requirements(*, as_json: bool, chapters: tuple[str, ...], level: str | None,
     """List the catalogue of requirements, or verify the passages of the spec that it rests on."""
     if spec is not None:
         return _verify(spec)
-    known = {item.chapter for item in builtin_catalogue()}
-    wanted = {name.upper() for name in chapters}
-    if wanted - known:
-        raise ConfigError(f"no such chapter: {min(wanted - known)}", hint=f"chapters: {', '.join(sorted(known))}")
+    wanted = known_chapters(chapters)
     found = [
         item
         for item in builtin_catalogue()
         if (not wanted or item.chapter in wanted) and (level is None or item.level == level.upper())
     ]
-    click.echo(json.dumps([_entry(item) for item in found], indent=2, ensure_ascii=False) if as_json else _listing(found))
+    say(json.dumps([_entry(item) for item in found], indent=2, ensure_ascii=False) if as_json else _listing(found))
     return ExitCode.OK
 
 
@@ -71,14 +68,14 @@ def _verify(spec: Path) -> int:
     text = read_text(spec)
     changed = verify_passages(builtin_catalogue(), text, str(spec))
     for mismatch in changed:
-        click.echo(str(mismatch), err=True)
+        complain(str(mismatch))
     for locator in uncited_sentences(builtin_catalogue(), text, str(spec)):
-        click.echo(f"{locator}: no requirement rests on this sentence")
+        say(f"{locator}: no requirement rests on this sentence")
     if changed:
         raise NotValidError(
             f"{len(changed)} passages have changed since the catalogue was made", hint="review their requirements"
         )
-    click.echo(f"{spec}: every passage that the catalogue rests on is as it was")
+    say(f"{spec}: every passage that the catalogue rests on is as it was")
     return ExitCode.OK
 
 
@@ -113,12 +110,9 @@ def report(records: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]
     paths = [path / "record.jsonl" if path.is_dir() else path for path in records]
     view = build_view([load_record(path) for path in paths])
     folder = out if out is not None else paths[0].parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HarnessError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from None
+    make_folder(folder)
     for name, data in render(view, formats or tuple(FORMATS)).items():
         write_atomically(folder / name, data)
-        click.echo(str(folder / name))
-    click.echo(f"{view.verdict.label}: {view.verdict.reason}")
+        say(str(folder / name))
+    say(f"{view.verdict.label}: {view.verdict.reason}")
     return int(view.verdict.exit_code)

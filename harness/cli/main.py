@@ -1,50 +1,75 @@
-"""The command `controller-harness`: finds the subcommand and turns whatever goes wrong into one line and an exit code."""
+"""The command `controller-harness`: finds the subcommand and turns whatever goes wrong into one line and an exit code.
+
+Subcommands are imported when they are needed: a signal during the import of a plotting library would be a traceback.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
+import importlib
 from collections.abc import Sequence
 
 import click
 
 from harness import __version__
-from harness.cli.info_commands import profile, report, requirements
-from harness.cli.run_commands import conformance, load, validate
-from harness.cli.serve import serve
+from harness.cli.output import be_lenient, complain, mute
+from harness.cli.signals import interrupt_on_signals
 from harness.errors import ExitCode, HarnessError
+from harness.recorder import unwritable
+
+_MODULES = {
+    "validate": "run_commands",
+    "conformance": "run_commands",
+    "load": "run_commands",
+    "report": "info_commands",
+    "profile": "info_commands",
+    "requirements": "info_commands",
+    "serve": "serve",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Finds the subcommands where they are."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the subcommands, the most used ones first."""
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return a subcommand, None for an unknown name."""
+        if cmd_name not in _MODULES:
+            return None
+        found: click.Command = getattr(importlib.import_module(f"harness.cli.{_MODULES[cmd_name]}"), cmd_name)
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="controller-harness")
 def cli() -> None:
     """Load and conformance tests for the gRPC service services.controller.Controller."""
 
 
-for command in (validate, conformance, load, report, profile, requirements, serve):
-    cli.add_command(command)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every deliberate error is one line on standard error."""
+    interrupt_on_signals()
+    be_lenient()
     try:
         code = cli.main(args=arguments, prog_name="controller-harness", standalone_mode=False)
     except HarnessError as error:
-        return _complain(str(error), error.exit_code)
+        return _failed(str(error), error.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "controller-harness"
-        return _complain(f"{error.format_message()}; see `{command} --help`", ExitCode.USAGE)
+        return _failed(f"{error.format_message().rstrip('.')}; see `{command} --help`", ExitCode.USAGE)
     except click.ClickException as error:
-        return _complain(error.format_message(), ExitCode.USAGE)
+        return _failed(error.format_message(), ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone; further writes at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
+        return _failed("interrupted", ExitCode.INTERRUPTED)
+    except OSError as error:
+        mute()
+        found = unwritable(error.filename or "standard output", error)
+        return _failed(str(found), found.exit_code)
     return int(code) if isinstance(code, int) else int(ExitCode.OK)
 
 
-def _complain(text: str, code: ExitCode) -> int:
-    click.echo(f"controller-harness: {' '.join(text.split())}", err=True)
+def _failed(text: str, code: ExitCode) -> int:
+    complain(text)
     return int(code)

@@ -1,17 +1,16 @@
-"""What a person sees while a run goes on: a live display in a terminal, plain lines elsewhere, little in CI."""
+"""What a person sees while a run goes on: a live display in a terminal, plain lines elsewhere, little in CI (`CI` is set)."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness.cli.children import Event
+from harness.cli.screen import Screen, plain
 
 _MARKS = {"fail": "[red]FAIL[/]", "inconclusive": "[yellow]open[/]", "skipped": "[yellow]skip[/]"}
 
@@ -19,12 +18,11 @@ _MARKS = {"fail": "[red]FAIL[/]", "inconclusive": "[yellow]open[/]", "skipped": 
 class Display:
     """Shows progress events of the children. Use it as a context manager around one part of a run."""
 
-    def __init__(self, console: Console, what: str, total: int | None) -> None:
-        self._console = console
+    def __init__(self, screen: Screen, what: str, total: int | None) -> None:
+        self._screen = screen
         self._what = what
-        self._live = console.is_terminal and not console.is_dumb_terminal
-        self._quiet = bool(os.environ.get("CI"))
-        self._counts: Counter[str] = Counter()
+        self._quiet = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+        self._live = screen.is_terminal and not screen.is_dumb_terminal and not self._quiet
         self._chapter = ""
         self._last = time.monotonic()
         self._progress = Progress(
@@ -34,7 +32,7 @@ class Display:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=console,
+            console=screen,
             transient=True,
             disable=not self._live,
         )
@@ -54,13 +52,11 @@ class Display:
             self._begin(name, event)
             return
         verdict = str(event["verdict"])
-        self._counts[verdict] += 1
         self._progress.update(self._task, completed=int(event["done"]), total=int(event["planned"]))
         if verdict == "fail":
-            mark = _MARKS["fail"] if event["failed_must"] else "[yellow]warn[/]"
-            self._say(f"{mark} {' '.join(event['requirements'])}  {event['title']}  [dim]({name})[/]")
+            self._finding(_MARKS["fail"] if event["failed_must"] else "[yellow]warn[/]", event)
         elif self._live and verdict in _MARKS:
-            self._say(f"{_MARKS[verdict]} {' '.join(event['requirements'])}  {event['title']}  [dim]({name})[/]")
+            self._finding(_MARKS[verdict], event)
 
     def load_event(self, event: Event) -> None:
         """Show a second of a load run."""
@@ -74,15 +70,18 @@ class Display:
         self._progress.update(self._task, completed=int(now["elapsed"]), note=note)
         if not self._live and not self._quiet and time.monotonic() - self._last >= 5:
             self._last = time.monotonic()
-            self._say(f"  {now['elapsed']:.0f} s  {note}")
+            self._screen.say(f"  {now['elapsed']:.0f} s  {note}")
 
     def _begin(self, name: str, event: Event) -> None:
         chapter = name.partition(".py")[0].removeprefix("test_").upper()
-        self._progress.update(self._task, total=int(event["planned"]), note=f"[cyan]{chapter}[/] {event['title']}"[:90])
+        self._progress.update(
+            self._task, total=int(event["planned"]), note=f"[cyan]{plain(chapter)}[/] {plain(event['title'][:80])}"
+        )
         if chapter != self._chapter:
             self._chapter = chapter
             if not self._live and not self._quiet:
-                self._say(f"  {event['done']:>3}/{event['planned']}  {chapter}")
+                self._screen.say(f"  {event['done']:>3}/{event['planned']}  {chapter}")
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+    def _finding(self, mark: str, event: Event) -> None:
+        requirements = " ".join(event["requirements"])
+        self._screen.say(f"{mark} {plain(requirements)}  {plain(event['title'])}  [dim]({plain(event['check'])})[/]")

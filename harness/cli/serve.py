@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 
 import click
 
+from harness.cli.output import say
 from harness.endpoint import read_text
 from harness.server.mutants import MUTANTS
 from harness.server.run import Bound, run
@@ -38,6 +42,7 @@ from harness.server.tokens import load_tokens
 @click.option("--mutant", help="Switch on a named fault.")
 @click.option("--list-mutants", is_flag=True, help="List the named faults and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Announce the address as one line of JSON.")
+@click.option("--stop-with-stdin", is_flag=True, help="Stop as well when standard input ends, as it does with a parent.")
 def serve(  # noqa: PLR0917 - click passes options by name
     host: str,
     port: int,
@@ -55,6 +60,7 @@ def serve(  # noqa: PLR0917 - click passes options by name
     mutant: str | None,
     list_mutants: bool,
     as_json: bool,
+    stop_with_stdin: bool,
 ) -> None:
     """Serve a reference Controller until SIGTERM or Ctrl-C, which let running calls finish.
 
@@ -63,7 +69,7 @@ def serve(  # noqa: PLR0917 - click passes options by name
     """
     if list_mutants:
         for item in MUTANTS.values():
-            click.echo(f"{item.name:<44} {item.requirement:<9} {item.summary}")
+            say(f"{item.name:<44} {item.requirement:<9} {item.summary}")
         return
     settings = ServerSettings(
         host=host,
@@ -81,7 +87,15 @@ def serve(  # noqa: PLR0917 - click passes options by name
     )
     if processors:
         settings = dataclasses.replace(settings, processors=processors, endpoint_ids={})
+    if stop_with_stdin:
+        threading.Thread(target=_stop_at_the_end_of_input, daemon=True).start()
     run(settings, _announce_json if as_json else _announce)
+
+
+def _stop_at_the_end_of_input() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _text(path: Path | None) -> str | None:
@@ -89,10 +103,10 @@ def _text(path: Path | None) -> str | None:
 
 
 def _announce(bound: Bound) -> None:
-    click.echo(f"Controller on {bound.address} (pid {bound.pid})")
+    say(f"Controller on {bound.address} (pid {bound.pid})")
     if bound.observer_port is not None:
-        click.echo(f"metrics on {bound.metrics_url}")
+        say(f"metrics on {bound.metrics_url}")
 
 
 def _announce_json(bound: Bound) -> None:
-    click.echo(json.dumps(dataclasses.asdict(bound)))
+    say(json.dumps(dataclasses.asdict(bound)))

@@ -40,7 +40,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 def _identities(text: str) -> str:
-    lines = [line for line in text.splitlines(keepends=True) if line.startswith(("  main:", "  guest:"))]
+    lines = [line for line in text.splitlines(keepends=True) if line.startswith(("  main:", "  guest:", "  former:"))]
     return "".join(lines)
 
 
