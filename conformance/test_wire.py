@@ -146,7 +146,15 @@ def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -
 
 
 @covers("WIRE-05")
-@pytest.mark.parametrize("path", [f"/{SERVICE}/NoSuchMethod", f"/{SERVICE}/executecontrollerjob", "/no.such.Service/Method"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/{SERVICE}/NoSuchMethod",
+        f"/{SERVICE}/executecontrollerjob",
+        f"/{SERVICE.lower()}/ExecuteControllerJob",
+        "/no.such.Service/Method",
+    ],
+)
 def test_an_unknown_method_is_unimplemented(case: Case, path: str) -> None:
     """An unknown method is UNIMPLEMENTED, with an empty body and with a real one."""
     for body in (b"", case.requests.execute().SerializeToString()):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from conformance.trace import checks_by_requirement
 from harness.cli.options import known_chapters
 from harness.cli.output import complain, say
 from harness.endpoint import BUILTIN, read_profile, read_text
 from harness.errors import ConfigError, ExitCode, NotValidError
 from harness.recorder import load_record, make_folder, write_atomically
 from harness.requirements import LEVELS, Requirement, builtin_catalogue, uncited_sentences, verify_passages
+from harness.server.mutants import MUTANTS
 from harness.template import masked, profile_template
 from reports import FORMATS, build_view, render
+
+Traces = Mapping[str, Sequence[str]]
+"""Names by requirement id."""
 
 
 @click.group()
@@ -51,7 +57,7 @@ def show(name: str) -> None:
     help="Verify the catalogue against a copy of the service's .proto: is it what it was?",
 )
 def requirements(*, as_json: bool, chapters: tuple[str, ...], level: str | None, spec: Path | None) -> int:
-    """List the catalogue of requirements, or verify the passages of the spec that it rests on."""
+    """List the catalogue with the checks and mutants of each requirement, or verify the passages of the spec that it rests on."""
     if spec is not None:
         return _verify(spec)
     wanted = known_chapters(chapters)
@@ -60,7 +66,11 @@ def requirements(*, as_json: bool, chapters: tuple[str, ...], level: str | None,
         for item in builtin_catalogue()
         if (not wanted or item.chapter in wanted) and (level is None or item.level == level.upper())
     ]
-    say(json.dumps([_entry(item) for item in found], indent=2, ensure_ascii=False) if as_json else _listing(found))
+    traces = checks_by_requirement(), _mutants_by_requirement()
+    if as_json:
+        say(json.dumps([_entry(item, *traces) for item in found], indent=2, ensure_ascii=False))
+    else:
+        say(_listing(found, *traces))
     return ExitCode.OK
 
 
@@ -79,7 +89,7 @@ def _verify(spec: Path) -> int:
     return ExitCode.OK
 
 
-def _entry(item: Requirement) -> dict[str, object]:
+def _entry(item: Requirement, checks: Traces, mutants: Traces) -> dict[str, object]:
     return {
         "id": item.id,
         "level": item.level,
@@ -89,16 +99,28 @@ def _entry(item: Requirement) -> dict[str, object]:
         "implied": item.implied,
         "ruling": item.ruling,
         "unobservable": item.unobservable,
+        "checks": list(checks.get(item.id, ())),
+        "mutants": list(mutants.get(item.id, ())),
     }
 
 
-def _listing(found: list[Requirement]) -> str:
+def _listing(found: list[Requirement], checks: Traces, mutants: Traces) -> str:
     lines = []
     for item in found:
         rests = ", ".join(str(passage) for passage in item.passages)
+        covering, wrong = checks.get(item.id, ()), mutants.get(item.id, ())
         lines.append(f"{item.id:<9} {item.level:<7} {item.statement}")
         lines.append(f"{'':<17} rests on {rests}" + (" (implied)" if item.implied else ""))
+        lines.append(f"{'':<17} " + (f"checked by {', '.join(covering)}" if covering else f"not checked: {item.unobservable}"))
+        lines += [f"{'':<17} mutants {', '.join(wrong)}"] if wrong else []
     return "\n".join([*lines, f"{len(found)} requirements"])
+
+
+def _mutants_by_requirement() -> Traces:
+    found: dict[str, list[str]] = {}
+    for name, item in MUTANTS.items():
+        found.setdefault(item.requirement, []).append(name)
+    return found
 
 
 @click.command()

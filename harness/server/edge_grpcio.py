@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,18 @@ _FLUSH = 0.25
 Handler = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 
 
+class _Methods(grpc.GenericRpcHandler):
+    """Finds the handler of a method; None makes the call UNIMPLEMENTED."""
+
+    def __init__(self, service: Service, handlers: Mapping[str, Any]) -> None:
+        self._service = service
+        self._handlers = handlers
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        name = self._service.method_at(handler_call_details.method)
+        return None if name is None else self._handlers[name]
+
+
 class GrpcEdge:
     """One listening gRPC server. `start` binds and serves, `stop` drains."""
 
@@ -49,7 +61,7 @@ class GrpcEdge:
         self._server = grpc.aio.server(options=_options(settings))
         self._health = health_aio.HealthServicer()
         handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(self._handler(name)) for name in RPCS}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self._server.add_generic_rpc_handlers((_Methods(service, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

@@ -85,6 +85,11 @@ class Service:
 
     # Calls as bytes
 
+    def method_at(self, path: str) -> str | None:
+        """Return the method of `RPCS` that an HTTP/2 `:path` names, None for an unknown one (WIRE-05)."""
+        service, _, name = path.removeprefix("/").rpartition("/")
+        return name if service == SERVICE and name in RPCS else None
+
     def call(
         self, rpc: str, payload: bytes, *, authorization: str | None = None, deadline: float | None = None, peer: str = ""
     ) -> Answer[bytes]:

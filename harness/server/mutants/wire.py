@@ -12,7 +12,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from harness.server.mutants.registry import Mutant, add, mutant
 from harness.server.refusal import Code, Refusal, invalid
-from harness.server.service import Answer, CallContext, Service
+from harness.server.service import RPCS, SERVICE, Answer, CallContext, Service
 from harness.server.settings import MIB
 from harness.server.values import Caller
 
@@ -63,6 +63,15 @@ class MalformedAccepted(Service):
             if refusal.message.startswith("the request is not a "):
                 return b""
             raise
+
+
+@mutant("wire-method-in-any-case", "WIRE-05", "takes the names of methods in any mixture of upper and lower case")
+class MethodInAnyCase(Service):
+    def method_at(self, path: str) -> str | None:
+        for name in RPCS:
+            if path.lower() == f"/{SERVICE}/{name}".lower():
+                return name
+        return None
 
 
 @mutant("wire-malformed-stops-serving", "WIRE-08", "answers UNAVAILABLE to every call after a malformed one")
