@@ -121,7 +121,7 @@ def _stop(error: HarnessError) -> NoReturn:
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     """Give a check its access to the endpoint; what it leaves queued is cleaned up."""
     run = request.config.stash[_RUN]
-    seed = f"{run.seed}:{request.node.nodeid.rpartition('/')[2]}"
+    seed = f"{run.seed}:{_name(request.node)}"
     held = Case(run.endpoint, spending=run.spending, seed=seed, origin_ns=run.origin_ns)
     yield held
     held.close()
@@ -134,7 +134,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     run = pyfuncitem.config.stash[_RUN]
     case = cast("Case", pyfuncitem.funcargs["case"])
-    name = pyfuncitem.nodeid.rpartition("/")[2]
+    name = _name(pyfuncitem)
     title = (pyfuncitem.function.__doc__ or name).strip().splitlines()[0]
     run.begin(name, title)
     begun = time.monotonic()
@@ -227,6 +227,11 @@ def _evidence(case: Case, folder: Path | None) -> tuple[Operation, ...]:
     if folder is not None:
         save_requests(folder, calls)
     return tuple(call.to_operation() for call in calls)
+
+
+def _name(item: pytest.Item) -> str:
+    """Return a check's name, the same wherever the suites are installed."""
+    return f"{item.path.name}::{item.name}"
 
 
 def _requirements(item: pytest.Item) -> tuple[str, ...]:

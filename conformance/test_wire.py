@@ -149,10 +149,10 @@ def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -
 @pytest.mark.parametrize(
     "path",
     [
-        f"/{SERVICE}/NoSuchMethod",
-        f"/{SERVICE}/executecontrollerjob",
-        f"/{SERVICE.lower()}/ExecuteControllerJob",
-        "/no.such.Service/Method",
+        pytest.param(f"/{SERVICE}/NoSuchMethod", id="method"),
+        pytest.param(f"/{SERVICE}/executecontrollerjob", id="method-case"),
+        pytest.param(f"/{SERVICE.lower()}/ExecuteControllerJob", id="service-case"),
+        pytest.param("/no.such.Service/Method", id="service"),
     ],
 )
 def test_an_unknown_method_is_unimplemented(case: Case, path: str) -> None:
