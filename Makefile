@@ -23,7 +23,7 @@ validate: $(READY) ## Validate the embedded reference Controller: conformance, a
 	$(BIN)/controller-harness validate
 
 test: $(READY) ## Run all tests of the project.
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY) ## Check style.
 	$(BIN)/ruff format --check $(SOURCES)
