@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import platform
 import sys
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -126,7 +127,7 @@ def now_text() -> str:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file beside its place and rename it there: readers see the old one or the new one. Raises HarnessError."""
-    beside = path.with_name(f".{os.getpid()}.{threading.get_ident()}.part")
+    beside = path.parent / f".{os.getpid()}.{threading.get_ident()}.part"
     try:
         beside.write_bytes(data)
         beside.replace(path)
@@ -143,6 +144,24 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(path, error) from None
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder during the block: two of them would mix their lines. Raises ConfigError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ConfigError("another run writes here", source=str(folder), hint="choose another place") from None
+    except OSError:
+        # Not every file system can lock.
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM}

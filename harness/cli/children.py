@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from harness.cli.signals import on_signals
+
 Event = Mapping[str, Any]
 GRACE = 20.0
 """Seconds that an interrupted child has to write what it has."""
@@ -54,7 +56,8 @@ def run_child(
                 _follow(process, on_event)
                 process.wait()
             except KeyboardInterrupt:
-                with _stopped(process, after=0.0):
+                # Whoever asks a second time gets it at once.
+                with _stopped(process, after=0.0), on_signals(process.kill):
                     _follow(process, lambda _: None)
                     process.wait()
                 raise

@@ -54,22 +54,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     be_lenient()
     try:
         code = cli.main(args=arguments, prog_name="controller-harness", standalone_mode=False)
-    except HarnessError as error:
-        return _failed(str(error), error.exit_code)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx is not None else "controller-harness"
-        return _failed(f"{error.format_message().rstrip('.')}; see `{command} --help`", ExitCode.USAGE)
-    except click.ClickException as error:
-        return _failed(error.format_message(), ExitCode.USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        return _failed("interrupted", ExitCode.INTERRUPTED)
-    except OSError as error:
-        mute()
-        found = unwritable(error.filename or "standard output", error)
-        return _failed(str(found), found.exit_code)
+    except (HarnessError, click.ClickException, click.Abort, KeyboardInterrupt, OSError) as error:
+        text, code = _explained(error)
+        complain(text)
     return int(code) if isinstance(code, int) else int(ExitCode.OK)
 
 
-def _failed(text: str, code: ExitCode) -> int:
-    complain(text)
-    return int(code)
+def _explained(error: BaseException) -> tuple[str, ExitCode]:
+    """Return what to say of an error that ends a command, and with which exit code."""
+    match error:
+        case HarnessError():
+            return str(error), error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message())
+            return f"a command is missing; see `{error.ctx.command_path} --help`", ExitCode.USAGE
+        case click.UsageError():
+            command = error.ctx.command_path if error.ctx is not None else "controller-harness"
+            return f"{error.format_message().rstrip('.')}; see `{command} --help`", ExitCode.USAGE
+        case click.ClickException():
+            return error.format_message(), ExitCode.USAGE
+        case OSError():
+            mute()
+            found = unwritable(error.filename or "standard output", error)
+            return str(found), found.exit_code
+        case _:
+            return "interrupted", ExitCode.INTERRUPTED

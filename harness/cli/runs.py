@@ -16,14 +16,14 @@ from harness.cli.children import ChildResult, run_child
 from harness.cli.output import complain
 from harness.cli.progress import Display
 from harness.cli.screen import Screen, plain
-from harness.cli.signals import shielded
+from harness.cli.signals import nothing, on_signals
 from harness.embedded import endpoint_for
 from harness.endpoint import Endpoint, read_profile
 from harness.errors import ExitCode, HarnessError, worst
 from harness.gates import record_exit
 from harness.probe import probe
 from harness.record import FOOTER_MISSING, Record, SectionEnd, SectionStart
-from harness.recorder import RecordWriter, load_record, make_folder, make_header, now_text, write_atomically
+from harness.recorder import RecordWriter, alone_in, load_record, make_folder, make_header, now_text, write_atomically
 from harness.scenario import Scenario
 from harness.template import masked
 from loadtests.runner import command as load_command
@@ -127,19 +127,25 @@ def conduct(
         probe(endpoint)
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         run = Run(_folder(out, kind), profile_name, endpoint, seed, Screen())
-        header = make_header(command=_repeat(seed), endpoint=endpoint.address, profile=masked(endpoint.profile), seed=seed)
-        RecordWriter.create(run.record, header).close()
-        try:
-            run.screen.say(plain(f"{profile.name} at {endpoint.address}, seed {seed}, results in {run.folder}"))
-            parts(run)
-        except KeyboardInterrupt:
-            run.codes.append(ExitCode.INTERRUPTED)
-        except HarnessError as error:
-            run.codes.append(error.exit_code)
-            run.complaints.append(str(error))
-        with shielded():
-            run.withdraw()
-            return _conclude(run, begun)
+        with alone_in(run.folder):
+            _carry_out(run, parts)
+            with on_signals(nothing):
+                run.withdraw()
+                return _conclude(run, begun)
+
+
+def _carry_out(run: Run, parts: Callable[[Run], None]) -> None:
+    name, address = run.endpoint.profile.name, run.endpoint.address
+    header = make_header(command=_repeat(run.seed), endpoint=address, profile=masked(run.endpoint.profile), seed=run.seed)
+    RecordWriter.create(run.record, header).close()
+    try:
+        run.screen.say(plain(f"{name} at {address}, seed {run.seed}, results in {run.folder}"))
+        parts(run)
+    except KeyboardInterrupt:
+        run.codes.append(ExitCode.INTERRUPTED)
+    except HarnessError as error:
+        run.codes.append(error.exit_code)
+        run.complaints.append(str(error))
 
 
 def _conclude(run: Run, begun: float) -> int:

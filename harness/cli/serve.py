@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from harness.cli.output import say
+from harness.cli.signals import end_with_the_terminal
 from harness.endpoint import read_text
 from harness.server.mutants import MUTANTS
 from harness.server.run import Bound, run
@@ -87,6 +88,7 @@ def serve(  # noqa: PLR0917 - click passes options by name
     )
     if processors:
         settings = dataclasses.replace(settings, processors=processors, endpoint_ids={})
+    end_with_the_terminal()
     if stop_with_stdin:
         threading.Thread(target=_stop_at_the_end_of_input, daemon=True).start()
     run(settings, _announce_json if as_json else _announce)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
 from harness.record import CheckLine, Footer, Header, Observation, SectionEnd, SectionStart
-from harness.recorder import RecordWriter, load_record, machine, make_folder, make_header, now_text, write_atomically
+from harness.recorder import RecordWriter, alone_in, load_record, machine, make_folder, make_header, now_text, write_atomically
 
 HEADER = make_header(command=("a", "b"), endpoint="h:1", profile={"name": "n"}, seed=7)
 START = SectionStart("load", "2026-01-01T00:00:00.000Z", 5)
@@ -125,6 +125,14 @@ def test_folders(tmp_path: Path) -> None:
     assert "file exists" in complaint_of(lambda: make_folder(tmp_path / "file"), ConfigError)
     assert "not a directory" in complaint_of(lambda: make_folder(tmp_path / "file" / "x"), ConfigError)
     assert complaint_of(lambda: make_folder(Path("/proc/x")), ConfigError).startswith("/proc/x: cannot be written: ")
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with alone_in(tmp_path):
+        said = complaint_of(lambda: alone_in(tmp_path).__enter__(), ConfigError)
+    assert said == f"{tmp_path}: another run writes here; choose another place"
+    with alone_in(tmp_path):
+        pass
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""`profile`, `requirements` and `report`: what they print and write."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from harness.endpoint import read_profile
+from harness.record import SectionEnd, SectionStart
+from harness.recorder import RecordWriter, make_header
+from harness.requirements import builtin_catalogue
+from tests.cli.commands import COMMAND, PATIENCE, Cli
+
+HEADER = make_header(command=("controller-harness", "load"), endpoint="127.0.0.1:1", profile={"name": "n"}, seed=1)
+START = SectionStart("load", "2026-01-01T00:00:00.000Z", 1)
+END = SectionEnd("load", "2026-01-01T00:00:01.000Z", "completed", "", 0)
+
+
+def test_a_profile_is_written_and_can_be_read(cli: Cli) -> None:
+    done = cli("profile", "init")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("profile.yaml: written; ")
+    text = (cli.folder / "profile.yaml").read_text(encoding="utf-8")
+    assert stat.S_IMODE((cli.folder / "profile.yaml").stat().st_mode) & 0o600 == 0o600
+    assert cli("profile", "init").complaint(2).startswith("profile.yaml: exists already")
+    cli.write("profile.yaml", "mine")
+    assert cli("profile", "init", "--force").code == 0
+    assert (cli.folder / "profile.yaml").read_text(encoding="utf-8") == text
+    assert cli("profile", "init", "other name.yaml").code == 0
+    found, _ = read_profile(str(cli.folder / "other name.yaml"))
+    shown = json.loads(cli("profile", "show", "profile.yaml").out)
+    assert (shown["name"], shown["address"]) == (found.name, found.address)
+
+
+def test_a_profile_is_shown_with_its_secrets_masked(cli: Cli) -> None:
+    more = "identities: {main: {token: s3cr3t-t0ken}}\nmetadata: {x-key: s3cr3t-k3y}"
+    done = cli("profile", "show", cli.profile("127.0.0.1:1", more))
+    assert (done.code, done.err) == (0, "")
+    assert "s3cr3t" not in done.out
+    assert json.loads(done.out)["metadata"] == {"x-key": "*** (10 characters)"}
+
+
+def test_the_built_in_profile_is_shown(cli: Cli) -> None:
+    assert json.loads(cli("profile", "show").out)["address"] == "embedded"
+
+
+def test_requirements(cli: Cli) -> None:
+    done = cli("requirements")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("\n78 requirements\n")
+    for item in builtin_catalogue():
+        assert f"{item.id:<9} {item.level:<7} {item.statement}\n" in done.out
+
+
+def test_requirements_as_json_and_chosen(cli: Cli) -> None:
+    found = json.loads(cli("requirements", "--json", "--chapter", "sta", "--chapter", "EST", "--level", "must").out)
+    expected = [item.id for item in builtin_catalogue() if item.chapter in {"STA", "EST"} and item.level == "MUST"]
+    assert [item["id"] for item in found] == expected
+    assert set(found[0]) >= {"id", "level", "chapter", "statement", "passages", "implied", "ruling", "unobservable"}
+
+
+def test_a_spec_that_has_changed(cli: Cli) -> None:
+    cli.write("spec.proto", 'syntax = "proto3";\nmessage Small {}\n')
+    done = cli("requirements", "--spec", "spec.proto")
+    assert done.code == 4
+    lines = done.err.splitlines()
+    assert all(line.startswith("controller-harness: ") for line in lines)
+    assert "passages have changed since the catalogue was made; review their requirements" in lines[-1]
+
+
+@pytest.fixture
+def record(cli: Cli) -> Path:
+    folder = cli.folder / "run"
+    folder.mkdir()
+    with RecordWriter.create(folder / "record.jsonl", HEADER) as writer:
+        writer.write(START)
+        writer.write(END)
+        writer.finish(0)
+    return folder / "record.jsonl"
+
+
+def test_the_same_record_gives_the_same_report(cli: Cli, record: Path) -> None:
+    first, second = cli("report", record.parent), cli("report", record, "--out", "a/b")
+    names = ["junit.xml", "report.html", "report.json", "summary.md"]
+    assert sorted(path.name for path in (cli.folder / "a" / "b").iterdir()) == names
+    for name in names:
+        assert (record.parent / name).read_bytes() == (cli.folder / "a" / "b" / name).read_bytes()
+    assert first.code == second.code == 4  # nothing was measured
+    assert first.err == ""
+    ET.fromstring((record.parent / "junit.xml").read_text(encoding="utf-8"))  # noqa: S314 - our own
+    assert json.loads((record.parent / "report.json").read_text(encoding="utf-8"))
+
+
+def test_only_the_forms_that_are_asked_for(cli: Cli, record: Path) -> None:
+    done = cli("report", record, "--format", "json", "--format", "markdown")
+    assert sorted(path.name for path in record.parent.iterdir()) == ["record.jsonl", "report.json", "summary.md"]
+    assert done.out.splitlines()[:2] == [str(record.parent / "report.json"), str(record.parent / "summary.md")]
+
+
+@pytest.mark.parametrize("lost", [1, 40])
+def test_a_record_that_was_cut_off(cli: Cli, record: Path, lost: int) -> None:
+    data = record.read_bytes()
+    footer = data.rstrip(b"\n").rfind(b"\n") + 1
+    record.write_bytes(data[: footer + 40 - lost])
+    done = cli("report", record)
+    assert (done.code, done.err) == (4, "")
+    assert "ncomplete" in done.out
+    for name in ("summary.md", "report.html", "report.json"):
+        assert "ncomplete" in (record.parent / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("tiny.yaml", "file exists"), ("tiny.yaml/x", "not a directory")])
+def test_a_report_that_has_no_place(cli: Cli, record: Path, name: str, complaint: str) -> None:
+    assert cli("report", record, "--out", name).complaint(2) == f"{name}: cannot be written: {complaint}; choose another place"
+
+
+# Standard output that is not what one expects
+
+
+def test_a_reader_that_leaves_early(cli: Cli) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "requirements", "--json"], cwd=cli.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("arguments", [["requirements"], ["profile", "show"], ["--help"], ["--version"]])
+def test_standard_output_that_is_full(cli: Cli, arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = cli(*arguments, stdout=full)
+    assert done.complaint(4).startswith("standard output: cannot be written: no space left on device")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("latin-1", "Z\\xfcrich \\u2603"), ("ascii", "Zürich ☃"), ("utf-8", "Zürich ☃")])
+def test_an_encoding_that_lacks_letters(cli: Cli, encoding: str, shown: str) -> None:
+    cli.write("p.yaml", "name: Zürich ☃\naddress: h:1\njobs: {quick: {text: x}}\n")
+    done = cli("profile", "show", "p.yaml", env={"PYTHONIOENCODING": encoding})
+    assert (done.code, done.err) == (0, "")
+    # Plain ASCII is taken for an environment that is not set up, and overruled.
+    assert f'"name": "{shown}"' in done.out
+
+
+def test_a_folder_that_is_gone(cli: Cli) -> None:
+    (cli.folder / "gone").mkdir()
+    script = 'cd gone && rmdir ../gone && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND, "profile", "show"],
+        cwd=cli.folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
