@@ -24,7 +24,7 @@ from harness.budget import BudgetExceededError
 from harness.call import RpcError
 from harness.endpoint import BUILTIN
 from harness.errors import ConfigError, ExitCode, HarnessError
-from harness.evidence import save_requests
+from harness.evidence import save_history, save_requests
 from harness.history import Operation
 from harness.record import CheckLine
 from harness.requirements import builtin_catalogue
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         wanted = [item for item in items if any(n in ids or n.partition("-")[0] in chapters for n in _requirements(item))]
         config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
         items[:] = wanted
-    order = ("uuid", "exec", "batch", "idem", "opt", "res", "can", "sta", "est", "wire", "sec")
+    order = ("uuid", "exec", "batch", "idem", "opt", "res", "can", "sta", "est", "race", "wire", "sec")
     rank = {f"test_{name}.py": number for number, name in enumerate(order)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
@@ -156,6 +156,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         calls=_evidence(case, run.folder) if verdict in {"fail", "inconclusive"} else (),
         traceback=trace,
     )
+    if case.history and run.folder is not None:
+        save_history(run.folder, name, case.history)
     run.add(line)
     if run.gone:
         pyfuncitem.session.shouldstop = run.gone

@@ -15,6 +15,8 @@ from conformance.kit.oracles import counting, expect_jobs, fill
 from conformance.kit.restarts import restart
 from harness.call import Call
 from harness.client import ControllerClient
+from harness.faultproxy import FaultProxy, proxied
+from harness.h2faults import CutAfterRequest, CutBeforeRequest, Fault, HoldResponse, ResetStream
 from harness.ids import FREE_BITS, IdempotencyKey
 from harness.model import Status
 from harness.stubs import service_pb2 as pb
@@ -162,6 +164,45 @@ def test_a_lost_response_is_retried_safely(case: Case, rpc: str) -> None:
         raise DisturbedError("every submission was answered before its caller hung up: no response was lost")
 
 
+FAULTS: dict[str, Fault] = {
+    "cut-after-request": CutAfterRequest(),
+    "cut-before-request": CutBeforeRequest(),
+    "response-held": HoldResponse(),
+    "stream-reset": ResetStream(),
+}
+"""What the fault proxy does to a submission, by name."""
+
+
+@covers("IDEM-04", exclusive=True)
+@RPCS
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_submission_struck_on_the_wire_is_retried_safely(case: Case, rpc: str, name: str) -> None:
+    """A connection cut, a response held back, a stream reset: the retry gives one set of jobs, never two."""
+    wanted = 2 if rpc == "single" else 6
+    rounds = 2
+    with FaultProxy(case.endpoint) as proxy, counting(case) as count:
+        for _ in range(rounds):
+            request = submission(case, rpc, case.key(), 2)
+            lost = _strike(case, proxy, FAULTS[name], request)
+            retry = case.accept("IDEM-04", request, "the retry")
+            case.expect("IDEM-04", len(ids_of(retry)) == wanted, f"{wanted} jobs after {name}", describe(retry), lost, retry)
+            expect_replay(case, "IDEM-04", retry, case.attempt(request), "a second retry")
+            proxy.release()
+    expect_jobs(case, "IDEM-04", count, wanted * rounds, f"{rounds} submissions, {name}, each retried twice")
+
+
+def _strike(case: Case, proxy: FaultProxy, fault: Fault, request: Message) -> Call:
+    """Make a submission through the proxy, which does `fault` to it, and wait until the endpoint has dealt with it."""
+    client = case.connect("through the fault proxy", endpoint=proxied(case.endpoint, proxy))
+    client.wait_ready(case.deadlines.call)
+    proxy.arm(fault)
+    lost = case.attempt(request, client=client, timeout=0.5 if isinstance(fault, HoldResponse) else None)
+    struck = proxy.wait_fault(2.0, answered=not isinstance(fault, CutBeforeRequest))
+    if struck is None or lost.error is None:
+        raise DisturbedError(f"the fault did not strike the submission: {describe(lost)}")
+    return lost
+
+
 def _retried(case: Case, request: Message, after: float) -> tuple[Call, Call, Call]:
     lost = case.abandon(request, after)
     return lost, case.accept("IDEM-04", request, "the retry"), case.accept("IDEM-04", request, "the second retry")
@@ -304,6 +345,17 @@ def test_a_replay_may_come_another_way(case: Case, rpc: str) -> None:
     for name in ("second connection", "third connection"):
         expect_replay(case, "IDEM-10", first, case.attempt(request, client=case.connect(name)), f"over a {name}")
     expect_replay(case, "IDEM-10", first, case.attempt(request, timeout=case.deadlines.submit * 2), "with another deadline")
+    with FaultProxy(case.endpoint) as proxy:
+        client = case.connect("reconnecting", endpoint=proxied(case.endpoint, proxy))
+        client.wait_ready(case.deadlines.call)
+        proxy.drop_idle()
+        client.wait_ready(case.deadlines.call)
+        again = case.attempt(request, client=client)
+        if again.code == "UNAVAILABLE":
+            # The first call may find the dropped connection before gRPC has noticed.
+            client.wait_ready(case.deadlines.call)
+            again = case.attempt(request, client=client)
+        expect_replay(case, "IDEM-10", first, again, "after a reconnect")
     other = case.client.call(first.rpc, request, metadata=[("x-conformance", "other-metadata"), ("x-attempt", "2")])
     expect_replay(case, "IDEM-10", first, other, "with other metadata")
 

@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,10 @@ class Call:
         """The gRPC status code by name."""
         return "OK" if self.error is None else self.error.code
 
-    def to_operation(self) -> Operation:
-        """Return the call as a value for records: messages as JSON, long lists cut."""
-        outcome: Outcome = self.error if self.error is not None else Ok(_shortened(message_json(self.response)))
+    def to_operation(self, *, whole: bool = False) -> Operation:
+        """Return the call as a value: messages as JSON, long lists cut (for records) unless it is to be `whole` (histories)."""
+        shown: Callable[[Any], Any] = _whole if whole else _shortened
+        outcome: Outcome = self.error if self.error is not None else Ok(shown(message_json(self.response)))
         return Operation(
             number=self.number,
             rpc=self.rpc,
@@ -77,7 +78,7 @@ class Call:
             request_id=self.request_id,
             started_ns=self.started_ns,
             ended_ns=self.ended_ns,
-            request=_shortened(message_json(self.request)),
+            request=shown(message_json(self.request)),
             outcome=outcome,
             command=self.grpcurl(),
         )
@@ -174,6 +175,10 @@ def _variable(header: str) -> str:
 def message_json(message: Message | None) -> dict[str, Any]:
     """Return a message in protobuf's JSON form, with field names as in the `.proto`."""
     return {} if message is None else json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _whole(value: Any) -> Any:
+    return value
 
 
 def _shortened(value: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from harness.call import Call
+from harness.history import Operation
+from harness.history_file import history_lines
 from harness.recorder import make_folder, write_atomically
 
 
@@ -19,3 +21,10 @@ def save_requests(folder: Path, calls: Iterable[Call]) -> None:
         if call.has_request_file:
             make_folder(folder / "requests")
             write_atomically(folder / "requests" / f"{call.request_id}.json", call.request_text().encode())
+
+
+def save_history(folder: Path, check: str, operations: Sequence[Operation]) -> None:
+    """Write a whole history to `histories/` in `folder`, where `controller-harness judge` finds it."""
+    make_folder(folder / "histories")
+    target = folder / "histories" / f"{check.replace('.py::', '-')}.jsonl"
+    write_atomically(target, "".join(history_lines(operations, about=check)).encode())

@@ -18,6 +18,7 @@ FOLDERS = ("harness", "conformance", "loadtests", "reports", "protos")
 
 EDGES = {
     *("harness.budget", "harness.call", "harness.channel", "harness.client", "harness.embedded", "harness.endpoint"),
+    *("harness.faultline", "harness.faultproxy", "harness.wire"),
     *("harness.evidence", "harness.keeper", "harness.restart", "harness.probe", "harness.recorder", "harness.requests"),
     *("harness.cli", "harness.stubs"),
     *("harness.server.__main__", "harness.server.clock", "harness.server.edge_grpcio", "harness.server.embedded_thread"),
@@ -43,7 +44,15 @@ WORLD_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoi
 CLOCK_READINGS = {"now", "utcnow", "today", "uuid1", "uuid4"}
 
 ENGINE_TRIES = {"grpc", "asyncio", "google", "harness.stubs"}
-JUDGE = {"harness.model", "harness.history", "harness.checker", "conformance"}
+JUDGE = {
+    "harness.model",
+    "harness.history",
+    "harness.checker",
+    "harness.joblife",
+    "harness.sightings",
+    "harness.history_file",
+    "conformance",
+}
 REPORT_LIBRARIES = {"jinja2", "markupsafe", "vl_convert"}
 
 

@@ -22,7 +22,7 @@ from harness.budget import Spending
 from harness.call import Call, RpcError
 from harness.client import DEFAULT, ControllerClient
 from harness.endpoint import Endpoint
-from harness.history import Rpc
+from harness.history import Operation, Rpc
 from harness.ids import IdempotencyKey, random_key
 from harness.model import TERMINAL, Status, is_legal_move
 from harness.record import Discrepancy, Observation
@@ -50,6 +50,8 @@ class Case:
         self.discrepancies: list[Discrepancy] = []
         self.observations: list[Observation] = []
         self.oracles: list[str] = []
+        self.history: tuple[Operation, ...] = ()
+        """A whole history to be kept with the record, for `controller-harness judge`."""
         self._spending = spending
         self._origin_ns = origin_ns
         self._lock = threading.Lock()

@@ -21,6 +21,7 @@ _MODULES = {
     "conformance": "run_commands",
     "load": "run_commands",
     "report": "info_commands",
+    "judge": "judge",
     "profile": "info_commands",
     "requirements": "info_commands",
     "serve": "serve",
