@@ -146,7 +146,8 @@ class SqliteStore:
 
     def _apply(self, effects: Effects) -> None:
         database = self._database
-        database.executemany("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._key_row, effects.keys))
+        # A sound engine never has a key twice; a mutant may, and the later one then counts, as in memory.
+        database.executemany("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._key_row, effects.keys))
         database.executemany(_INSERT_JOB, map(self._job_row, effects.accepted.values()))
         database.executemany(_UPDATE_JOB, map(_move_row, effects.moved.values()))
         database.executemany("DELETE FROM jobs WHERE id = ?", ((job_id,) for job_id in effects.forgotten))
