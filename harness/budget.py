@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from harness.errors import HarnessError
-from harness.profile import Budget
+from harness.facts import Budget
 
 
 class BudgetExceededError(HarnessError):

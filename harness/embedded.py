@@ -18,8 +18,9 @@ from typing import Any
 
 from harness.endpoint import Endpoint, resolve
 from harness.errors import ConfigError
+from harness.facts import Observer
 from harness.keeper import Keeper
-from harness.profile import EMBEDDED, Observer, Profile
+from harness.profile import EMBEDDED, Profile
 
 HANDOVER = "CONTROLLER_HARNESS_SERVER"
 """Environment variable that tells a child process of a server that its parent has already started."""

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from google.protobuf.duration_pb2 import Duration
 
 from harness.endpoint import Endpoint
+from harness.fixtures import MemoryValue
 from harness.ids import IdempotencyKey
-from harness.profile import MemoryValue, Target
+from harness.profile import Target
 from harness.stubs import job_pb2, service_pb2
 
 DEFAULT_TARGET = Target()

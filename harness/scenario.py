@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.config import decode, option
-from harness.profile import ROLES
+from harness.fixtures import ROLES
 from harness.thresholds import Threshold, parse_threshold
 from harness.yamltree import Node, parse
 

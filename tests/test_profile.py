@@ -7,7 +7,8 @@ from importlib import resources
 import pytest
 
 from harness.errors import ConfigError
-from harness.profile import EMBEDDED, ROLES, Identity, Job, MemoryValue, Profile, load_profile
+from harness.fixtures import ROLES, Job, MemoryValue
+from harness.profile import EMBEDDED, Identity, Profile, load_profile
 
 SMALLEST = "name: x\naddress: 127.0.0.1:50051\njobs: {quick: {text: hello}}\n"
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from harness.config import fields_of, load, nested_class, option
-from harness.profile import ROLES, Identity, Job, MemoryValue, Profile, load_profile
+from harness.fixtures import ROLES, Job, MemoryValue
+from harness.profile import Identity, Profile, load_profile
 from harness.template import masked, profile_template, template
 
 _KEY = re.compile(r"^(\s*)#?([\w-]+):")

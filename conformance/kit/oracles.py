@@ -20,7 +20,7 @@ from conformance.kit.case import Case
 from conformance.kit.hold import held
 from conformance.kit.verdicts import DisturbedError, UnobservableError
 from conformance.kit.waiting import Patience
-from harness.profile import Observer
+from harness.facts import Observer
 
 
 @dataclass

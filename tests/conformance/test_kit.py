@@ -16,9 +16,10 @@ from conformance.kit.reads import backward_reads
 from harness.budget import Spending
 from harness.call import Call
 from harness.endpoint import Endpoint, read_profile, resolve
+from harness.facts import Observer
 from harness.history import Rpc
 from harness.model import Status
-from harness.profile import Observer, load_profile
+from harness.profile import load_profile
 from harness.server.embedded_thread import background_server
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb

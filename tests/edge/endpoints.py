@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 
 from harness.endpoint import Endpoint, resolve
-from harness.profile import Deadlines, Identity, Job, Profile, Target
+from harness.fixtures import Job
+from harness.profile import Deadlines, Identity, Profile, Target
 
 PATIENCE = 20.0
 """Seconds after which a wait in a test has failed; nothing waits that long in a healthy run."""

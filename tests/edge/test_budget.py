@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.budget import BudgetExceededError, Spending
 from harness.errors import ExitCode
-from harness.profile import Budget
+from harness.facts import Budget
 from tests.edge.endpoints import PATIENCE
 
 limits = st.none() | st.integers(0, 30)

@@ -17,9 +17,9 @@ from harness.call import Call, RpcError
 from harness.client import AioControllerClient, ControllerClient
 from harness.endpoint import Endpoint
 from harness.errors import UnreachableError
+from harness.facts import Budget
 from harness.history import Failed, Ok, Rpc, Unknown
 from harness.ids import IdempotencyKey
-from harness.profile import Budget
 from harness.requests import Requests
 from harness.server.embedded_thread import background_server
 from harness.server.run import Bound

@@ -21,8 +21,9 @@ from harness.client import ControllerClient
 from harness.embedded import HANDOVER, endpoint_for
 from harness.endpoint import Endpoint
 from harness.errors import ConfigError, ExitCode, HarnessError, UnreachableError
+from harness.facts import Embedded
 from harness.probe import probe
-from harness.profile import EMBEDDED, Embedded, Identity
+from harness.profile import EMBEDDED, Identity
 from harness.requests import Requests
 from tests.edge.endpoints import PATIENCE, profile
 

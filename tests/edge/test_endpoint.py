@@ -11,7 +11,8 @@ import pytest
 
 from harness.endpoint import BUILTIN, MAX_TEXT, read_profile, read_text, resolve
 from harness.errors import ConfigError
-from harness.profile import EMBEDDED, Identity, Job
+from harness.fixtures import Job
+from harness.profile import EMBEDDED, Identity
 from tests.edge.endpoints import endpoint, profile
 
 MINIMAL = "name: n\naddress: 127.0.0.1:1\njobs: {quick: {text: x}}\n"

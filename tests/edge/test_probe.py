@@ -11,8 +11,8 @@ import pytest
 
 from harness.budget import BudgetExceededError
 from harness.errors import ExitCode, UnreachableError
+from harness.facts import Budget
 from harness.probe import probe
-from harness.profile import Budget
 from harness.server.run import Bound
 from tests.edge.endpoints import PATIENCE, Spy, endpoint, identities, silent_socket
 
