@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError
 from harness.histogram import Histogram
+from harness.measurements import Measurements, evaluate, evaluate_all
 from harness.record import Latency, Ledger
-from harness.thresholds import METRICS, OPERATORS, Measurements, Threshold, evaluate, evaluate_all, parse_threshold
+from harness.thresholds import METRICS, OPERATORS, Threshold, parse_threshold
 
 EMPTY_LEDGER = Ledger(0, 0, 0, 0, 0, 0, 0, 0, 0, ())
 TIME_UNITS = {"us": 1, "ms": 1000, "s": 1_000_000, "min": 60_000_000}
