@@ -9,9 +9,7 @@ import grpc
 from grpc import aio
 
 from harness.endpoint import Endpoint
-
-MAX_MESSAGE = 256 << 20
-"""Largest message in either direction, in octets: the vendor's client allows 250 MiB, plus room for framing."""
+from harness.grpcframing import MAX_MESSAGE
 
 
 def options(endpoint: Endpoint) -> list[tuple[str, Any]]:
@@ -29,6 +27,8 @@ def options(endpoint: Endpoint) -> list[tuple[str, Any]]:
     if _is_loopback(endpoint.address):
         # A proxy of the environment is for the world outside.
         arguments.append(("grpc.enable_http_proxy", 0))
+    if endpoint.profile.authority is not None:
+        arguments.append(("grpc.default_authority", endpoint.profile.authority))
     tls = endpoint.profile.tls
     if tls is not None and tls.server_name is not None:
         arguments.append(("grpc.ssl_target_name_override", tls.server_name))

@@ -24,10 +24,11 @@ def probe(endpoint: Endpoint, patience: float = PATIENCE) -> None:
         try:
             client.status(Requests(endpoint).status(str(uuid.uuid4())), timeout=patience)
         except RpcError as error:
-            _judge(endpoint, error)
+            judge(endpoint, error)
 
 
-def _judge(endpoint: Endpoint, error: RpcError) -> None:
+def judge(endpoint: Endpoint, error: RpcError) -> None:
+    """Raise UnreachableError unless the failed status call shows a Controller that lets us in."""
     address = endpoint.address
     if error.code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:
         identity = endpoint.profile.default_identity

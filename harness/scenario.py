@@ -21,6 +21,14 @@ EXECUTORS: Mapping[str, str] = {
 }
 """How the load is driven. Both are closed loops: a user starts its next submission when the last one is finished."""
 
+WIRE = "wire"
+GRPCIO = "grpcio"
+TRANSPORTS: Mapping[str, str] = {
+    WIRE: "our own, on nghttp2: an order of magnitude cheaper for the machine that puts the load on",
+    GRPCIO: "Google's library, to check the other one against",
+}
+"""What carries the calls; the outcomes are the same."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -122,6 +130,7 @@ class Scenario:
         shown=True,
     )
     stages: tuple[Stage, ...] = option("parts of the ramp, in order (ramping-users)", default=())
+    transport: str = option("what carries the calls", default=WIRE, choices=tuple(TRANSPORTS))
     connections: int = option("connections that the users share in turn", default=1, minimum=1, maximum=10_000)
     workload: Workload = option("what a user does", default=Workload())
     follow: Follow = option("how a user waits for its jobs", default=Follow())

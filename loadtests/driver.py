@@ -24,7 +24,7 @@ from harness.stubs import job_pb2, service_pb2
 from loadtests.ledger import Ids, LoadLedger
 from loadtests.lifecycle import JobLife
 from loadtests.recording import Recording
-from loadtests.transport import Transport
+from loadtests.transport.calls import Transport
 from loadtests.workload import Chooser, Submission
 
 _STATUS_OF = {number: Status(name) for name, number in service_pb2.GetControllerJobStatusResponse.Status.items()}

@@ -18,18 +18,18 @@ from harness.call import Call
 from harness.endpoint import Endpoint
 from harness.errors import ExitCode, HarnessError, worst
 from harness.gates import load_exit
+from harness.measurements import Measurements, evaluate_all
 from harness.record import Line, SectionEnd, SectionStart
 from harness.recorder import now_text
 from harness.scenario import Scenario
 from harness.template import masked
-from harness.thresholds import Measurements, evaluate_all
 from loadtests.driver import Driver, Workshop
 from loadtests.ledger import LoadLedger
 from loadtests.quiet import complain
 from loadtests.recording import Recording
 from loadtests.runner import Progress
 from loadtests.sink import Sink
-from loadtests.transport import GrpcioTransport
+from loadtests.transport.calls import open_transport
 from loadtests.workload import Chooser
 
 INTERRUPTED_PATIENCE = 3.0
@@ -61,7 +61,7 @@ class LoadRun:
         self._origin_ns = time.monotonic_ns()
         self._recording = Recording()
         self._ledger = LoadLedger()
-        self._transport = GrpcioTransport(endpoint, scenario.connections, self._count, self._origin_ns)
+        self._transport = open_transport(scenario.transport, endpoint, scenario.connections, self._count, self._origin_ns)
         self._shop = Workshop(
             endpoint, scenario, self._transport, self._ledger, self._recording, gevent.sleep, self._patience, self._origin_ns
         )

@@ -17,7 +17,6 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from harness.call import Call, RpcError
 from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
-from harness.probe import probe
 from harness.record import Header
 from harness.recorder import load_record, make_header
 from harness.template import masked
@@ -28,7 +27,7 @@ from loadtests.run import LoadRun
 from loadtests.runner import PROGRESS_VARIABLE, Progress
 from loadtests.shapes import ScenarioShape
 from loadtests.sink import Sink
-from loadtests.transport import cooperate_with_gevent
+from loadtests.transport.probing import probe_by
 from loadtests.users import ControllerUser
 
 PROBE_PATIENCE = 5.0
@@ -60,8 +59,7 @@ class Session:
         if plan.record is not None and not self._owned and load_record(plan.record).footer is not None:
             raise ConfigError("holds a finished run already", source=str(plan.record), hint="give another --record")
         locust.host = plan.endpoint.address
-        cooperate_with_gevent()
-        probe(plan.endpoint, PROBE_PATIENCE)
+        probe_by(plan.scenario.transport, plan.endpoint, PROBE_PATIENCE)
 
     def listen(self) -> None:
         """Subscribe to Locust's events and to the signals that end a run early."""

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.call import REQUEST_TYPES, Call, RpcError
-from harness.channel import MAX_MESSAGE, options
+from harness.channel import options
 from harness.client import ControllerClient
 from harness.endpoint import Endpoint
 from harness.errors import HarnessError
 from harness.evidence import save_requests
+from harness.grpcframing import MAX_MESSAGE
 from harness.history import Failed, Rpc
 from harness.profile import Tls
 from harness.stubs import job_pb2, service_pb2

@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from harness import faultline
-from harness.channel import MAX_MESSAGE
+from harness.grpcframing import MAX_MESSAGE
 from harness.client import ControllerClient
 from harness.errors import UnreachableError
 from harness.faultproxy import FaultProxy, proxied

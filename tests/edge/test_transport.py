@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
-import random
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +10,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from harness.client import ControllerClient
 from harness.endpoint import Endpoint
@@ -29,6 +22,7 @@ from harness.server.embedded_thread import background_server
 from harness.server.run import Bound
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2
+from tests.edge.certificates import issue
 from tests.edge.endpoints import PATIENCE, Spy, counting_relay, endpoint, identities
 
 REQUEST = service_pb2.CancelControllerJobsRequest(job_ids=["a"])
@@ -114,49 +108,9 @@ def test_each_client_has_a_connection_of_its_own(spy: Spy) -> None:
 # TLS
 
 
-Signed = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
-PEM = serialization.Encoding.PEM
-
-
-def signed(name: str, by: Signed | None) -> Signed:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    names: list[x509.GeneralName] = [x509.DNSName(name)]
-    if name == "localhost":
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(by[0].subject if by else subject)
-        .public_key(key.public_key())
-        .serial_number(random.getrandbits(64) + 1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
-        .sign(by[1] if by else key, hashes.SHA256())
-    )
-    return certificate, key
-
-
-def put(folder: Path, name: str, pair: Signed) -> None:
-    (folder / f"{name}.pem").write_bytes(pair[0].public_bytes(PEM))
-    plain = pair[1].private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / f"{name}.key").write_bytes(plain)
-    locked = serialization.BestAvailableEncryption(b"password")
-    (folder / f"{name}.locked.key").write_bytes(pair[1].private_bytes(PEM, serialization.PrivateFormat.PKCS8, locked))
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = signed("authority", None)
-    put(folder, "authority", authority)
-    for name in ("localhost", "controller.example", "caller"):
-        put(folder, name, signed(name, authority))
-    put(folder, "stranger", signed("caller", signed("another authority", None)))
-    return folder
+    return issue(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from harness.record import Line, Record
 from harness.recorder import load_record
+from harness.scenario import WIRE
 from loadtests.runner import PROGRESS_VARIABLE, command
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ name: test
 executor: constant-users
 users: 3
 duration: {duration}
+transport: {transport}
 connections: 2
 workload:
   single: 1
@@ -94,6 +96,7 @@ def files(
     thresholds: Sequence[str] = ("ledger_violations: count == 0",),
     job: str = "controller-job duration=2ms estimate=2ms",
     extra: str = "",
+    transport: str = WIRE,
 ) -> Files:
     """Write a profile and a scenario; `extra` are more lines of the profile."""
     profile, scenario = folder / "profile.yaml", folder / "scenario.yaml"
@@ -101,7 +104,7 @@ def files(
         f"name: test\naddress: {address}\ntarget: {{quantum_processor_id: qpu-1}}\njobs:\n  quick: {{text: {job}}}\n{extra}"
     )
     quoted = ", ".join(f'"{text}"' for text in thresholds)
-    scenario.write_text(SCENARIO.format(duration=duration, patience=patience, thresholds=quoted))
+    scenario.write_text(SCENARIO.format(duration=duration, patience=patience, thresholds=quoted, transport=transport))
     return Files(profile, scenario, folder / "record.jsonl")
 
 

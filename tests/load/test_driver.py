@@ -19,14 +19,14 @@ from harness.endpoint import Endpoint, resolve
 from harness.history import Rpc
 from harness.profile import load_profile
 from harness.requests import Requests
-from harness.scenario import CONSTANT_USERS, Counts, Follow, Scenario, Workload
+from harness.scenario import CONSTANT_USERS, TRANSPORTS, WIRE, Counts, Follow, Scenario, Workload
 from harness.server.embedded_thread import background_server
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb
 from loadtests.driver import Driver, Workshop
 from loadtests.ledger import LoadLedger
 from loadtests.recording import Recording
-from loadtests.transport import GrpcioTransport
+from loadtests.transport.calls import open_transport
 from loadtests.workload import Chooser
 from tests.load.locusts import metrics
 
@@ -41,6 +41,8 @@ def endpoint_at(address: str, job: str = QUICK, more: str = "") -> Endpoint:
 class Bench:
     """A driver with everything that it needs. `patience` is what the run tells its users; None: go on."""
 
+    transport_kind = WIRE
+
     def __init__(
         self,
         endpoint: Endpoint,
@@ -53,7 +55,7 @@ class Bench:
         self.calls: list[Call] = []
         self.ledger = LoadLedger()
         self.recording = Recording()
-        self.transport = GrpcioTransport(endpoint, 2, self.calls.append, 0)
+        self.transport = open_transport(self.transport_kind, endpoint, 2, self.calls.append, 0)
         follow = Follow(poll_min=0.002, poll_max=0.02, deadline=deadline)
         scenario = Scenario(name="t", executor=CONSTANT_USERS, users=1, duration=1.0, workload=workload, follow=follow)
         pause = threading.Event()
@@ -79,6 +81,12 @@ class Bench:
     def made(self) -> Counter[tuple[str, str]]:
         """Return how many calls were made, by RPC and code."""
         return Counter((call.rpc.value, call.code) for call in self.calls)
+
+
+@pytest.fixture(autouse=True, params=tuple(TRANSPORTS))
+def _transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do everything by both transports."""
+    monkeypatch.setattr(Bench, "transport_kind", request.param)
 
 
 def _wait(event: threading.Event, seconds: float) -> None:

@@ -23,11 +23,13 @@ from harness.errors import ConfigError, ExitCode
 from harness.gates import record_exit
 from harness.record import Footer, Header, Interval, Latency, Ledger, Record, SectionEnd, SectionStart, ThresholdLine
 from harness.recorder import RecordWriter, make_header
+from harness.scenario import TRANSPORTS
 from harness.server.embedded_thread import background_server
 from harness.server.run import Bound
 from harness.server.settings import ServerSettings
 from loadtests.options import read_plan
 from loadtests.runner import LOCUSTFILE
+from tests.edge.certificates import issue
 from tests.load.locusts import Files, files, lines_of, metrics
 
 PATIENCE = 60.0
@@ -59,9 +61,12 @@ def has_intervals(record: Path) -> Callable[[], bool]:
     return lambda: record.exists() and '"type":"interval"' in record.read_text(encoding="utf-8")
 
 
-def test_record_server_and_locust_count_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_record_server_and_locust_count_the_same(transport: str, tmp_path: Path) -> None:
+    limits = ["ledger_violations: count == 0", "jobs_finished: count > 0"]
+    job = "controller-job duration=20ms estimate=20ms"  # long enough to be cancelled in
     with background_server(ServerSettings()) as bound:
-        run = files(tmp_path, bound.address, thresholds=["ledger_violations: count == 0", "jobs_finished: count > 0"])
+        run = files(tmp_path, bound.address, thresholds=limits, job=job, transport=transport)
         ended = run.run("--csv", str(tmp_path / "locust"), progress=True)
         seen = metrics(bound.metrics_url or "")
     assert (ended.code, ended.stderr) == (0, "")
@@ -94,6 +99,18 @@ def test_record_server_and_locust_count_the_same(tmp_path: Path) -> None:
     assert events[-1]["calls"] <= by_rpc.total()
     assert events[0]["rps"] == sum(line.count for line in lines_of(record.lines, Interval) if line.second == 0)
     assert {event["violations"] for event in events} == {0}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_run_over_tls(transport: str, tmp_path: Path) -> None:
+    issue(tmp_path)
+    settings = ServerSettings(tls_cert=str(tmp_path / "localhost.pem"), tls_key=str(tmp_path / "localhost.key"))
+    with background_server(settings) as bound:
+        run = files(tmp_path, bound.address, duration="1s", extra="tls: {roots: authority.pem}\n", transport=transport)
+        ended = run.run()
+    assert (ended.code, ended.stderr) == (0, "")
+    (ledger,) = lines_of(run.read().lines, Ledger)
+    assert ledger.finished == ledger.acknowledged_jobs > 0
 
 
 def locust_counts(path: Path) -> dict[str, int]:
@@ -186,11 +203,12 @@ def test_a_broken_promise_is_named_and_ends_with_3(mutant: str, requirement: str
     assert {violation.requirement for violation in ledger.violations} == {requirement}
 
 
-def test_a_dead_endpoint_is_one_line_and_ends_with_5(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_dead_endpoint_is_one_line_and_ends_with_5(transport: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        run = files(tmp_path, address)
+        run = files(tmp_path, address, transport=transport)
         ended = run.run()
     assert ended.code == 5
     assert ended.stderr.startswith(f"controller-harness: {address} does not answer")
