@@ -18,6 +18,10 @@ from harness.server.mutants import MUTANTS
 from harness.server.run import Bound, run
 from harness.server.settings import ServerSettings
 from harness.server.tokens import load_tokens
+from harness.server.variants import VARIANTS
+
+REACHED = "CONTROLLER_HARNESS_REACHED"
+"""Environment variable for `--reached`; servers that a run starts by itself get it from there."""
 
 
 @click.command()
@@ -41,7 +45,15 @@ from harness.server.tokens import load_tokens
 @click.option("--client-ca", type=click.Path(path_type=Path), help="PEM file; clients need a certificate signed by it (mTLS).")
 @click.option("--no-gateway", is_flag=True, help="Do not require a target in requests.")
 @click.option("--mutant", help="Switch on a named fault.")
+@click.option(
+    "--reached",
+    type=click.Path(path_type=Path),
+    envvar=REACHED,
+    help=f"File to which each change of the mutant is added when it first runs [or ${REACHED}].",
+)
 @click.option("--list-mutants", is_flag=True, help="List the named faults and exit.")
+@click.option("--variant", help="Be odd in a way that the spec allows.")
+@click.option("--list-variants", is_flag=True, help="List the legal oddities and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Announce the address as one line of JSON.")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop as well when standard input ends, as it does with a parent.")
 def serve(  # noqa: PLR0917 - click passes options by name
@@ -59,7 +71,10 @@ def serve(  # noqa: PLR0917 - click passes options by name
     client_ca: Path | None,
     no_gateway: bool,
     mutant: str | None,
+    reached: Path | None,
     list_mutants: bool,
+    variant: str | None,
+    list_variants: bool,
     as_json: bool,
     stop_with_stdin: bool,
 ) -> None:
@@ -71,6 +86,10 @@ def serve(  # noqa: PLR0917 - click passes options by name
     if list_mutants:
         for item in MUTANTS.values():
             say(f"{item.name:<44} {item.requirement:<9} {item.summary}")
+        return
+    if list_variants:
+        for name, odd in VARIANTS.items():
+            say(f"{name:<32} {odd.summary}")
         return
     settings = ServerSettings(
         host=host,
@@ -85,6 +104,8 @@ def serve(  # noqa: PLR0917 - click passes options by name
         client_ca=_text(client_ca),
         require_target=not no_gateway,
         mutant=mutant,
+        reached=_text(reached),
+        variant=variant,
     )
     if processors:
         settings = dataclasses.replace(settings, processors=processors, endpoint_ids={})

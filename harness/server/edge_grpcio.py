@@ -34,6 +34,9 @@ _LAST_WORDS = 1.0
 _FLUSH = 0.25
 """Seconds for the last answers to leave."""
 
+_DECORATION = (("x-served-by", "host 7; %20"), ("x-served-by", "again"), ("x-trace-bin", bytes(range(256))))
+"""Headers and trailers with a repeated name, odd characters and octets."""
+
 Handler = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 
 
@@ -58,7 +61,9 @@ class GrpcEdge:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._server = grpc.aio.server(options=_options(settings))
+        self._server = grpc.aio.server(
+            options=_options(settings), compression=grpc.Compression.Gzip if settings.decorated else None
+        )
         self._health = health_aio.HealthServicer()
         handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(self._handler(name)) for name in RPCS}
         self._server.add_generic_rpc_handlers((_Methods(service, handlers),))
@@ -106,6 +111,9 @@ class GrpcEdge:
             self._in_flight += 1
             self._idle.clear()
             try:
+                if self._settings.decorated:
+                    await context.send_initial_metadata(_DECORATION)
+                    context.set_trailing_metadata(_DECORATION)
                 remaining = context.time_remaining()
                 deadline = None if remaining is None else asyncio.get_running_loop().time() + remaining
                 answer = service.call(rpc, payload, authorization=_authorization(context), deadline=deadline, peer=context.peer())
@@ -129,6 +137,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
     if not settings.accept_gzip:
         options.append(("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression.value))
+    if settings.connection_age:
+        options.append(("grpc.max_connection_age_ms", round(settings.connection_age * 1000)))
     return options
 
 

@@ -12,15 +12,18 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from harness.errors import ConfigError
+from harness.server import mutants, variants
 from harness.server.clock import SteadyClock
 from harness.server.edge_grpcio import GrpcEdge
 from harness.server.engine import Engine
 from harness.server.lifecycle import EngineConfig
-from harness.server.mutants import Mutant, find
 from harness.server.observer import Observer
 from harness.server.service import Service
 from harness.server.settings import ServerSettings
+from harness.server.sockets import reason
 from harness.server.sqlite_store import SqliteStore
 from harness.server.store import MemoryStore, Store
 from harness.server.tokens import Access
@@ -73,7 +76,7 @@ def engine_config(settings: ServerSettings) -> EngineConfig:
     )
 
 
-def build_service(settings: ServerSettings, store: Store, kind: Mutant | None) -> Service:
+def build_service(settings: ServerSettings, store: Store, kind: mutants.Mutant | variants.Variant | None) -> Service:
     """Return the service that these settings describe, on the running loop."""
     engine_class, service_class = (kind.engine, kind.service) if kind else (Engine, Service)
     return service_class(
@@ -85,12 +88,34 @@ def build_service(settings: ServerSettings, store: Store, kind: Mutant | None) -
     )
 
 
+def _noting(path: Path) -> Callable[[str], None]:
+    """Return how to add a line to a file at once, so that it survives a crash. ConfigError if it cannot be written."""
+
+    def note(name: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
+
+    try:
+        path.touch()
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {reason(error)}", source=str(path)) from None
+    return note
+
+
+def _kind(settings: ServerSettings) -> mutants.Mutant | variants.Variant | None:
+    if settings.mutant is not None:
+        return mutants.find(settings.mutant)
+    return variants.find(settings.variant) if settings.variant is not None else None
+
+
 @contextlib.asynccontextmanager
 async def running(settings: ServerSettings) -> AsyncIterator[Server]:
     """Serve while the block runs; at its end drain, flush the store and stop. HarnessError when it cannot start."""
-    kind = find(settings.mutant) if settings.mutant is not None else None
+    kind = _kind(settings)
     if kind is not None:
         settings = kind.settings(settings)
+        if isinstance(kind, mutants.Mutant) and settings.reached is not None:
+            kind = kind.watched(_noting(Path(settings.reached)))
     store: Store = MemoryStore() if settings.store is None else SqliteStore(settings.store)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(store.close)

@@ -60,8 +60,16 @@ class ServerSettings:
     """SQLite file; None keeps everything in memory."""
     mutant: str | None = None
     """Name of a deliberate defect, see `harness.server.mutants`."""
+    reached: str | None = None
+    """File to which each change of the mutant is added by name when it runs for the first time; None: nobody asks."""
+    variant: str | None = None
+    """Name of a legal oddity, see `harness.server.variants`; not together with a mutant."""
     max_message: int = 250 * MIB
     accept_gzip: bool = True
+    decorated: bool = False
+    """Whether responses are compressed, and come with headers and trailers that nobody asked for."""
+    connection_age: float = 0.0
+    """After how long a connection is closed, with grace for the calls on it; zero for never."""
     drain: float = 5.0
     """How long calls in flight may go on after a stop signal."""
 
@@ -72,7 +80,7 @@ class ServerSettings:
         for name in ("default_timeout", "max_timeout", "default_duration"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"must be above zero, got {getattr(self, name)}", key=name)
-        for name in ("retention", "max_finished", "drain"):
+        for name in ("retention", "max_finished", "drain", "connection_age"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"must not be negative, got {getattr(self, name)}", key=name)
         for name in ("port", "observer_port"):
@@ -83,6 +91,8 @@ class ServerSettings:
         self._check_names()
 
     def _check_names(self) -> None:
+        if self.mutant is not None and self.variant is not None:
+            raise ConfigError("exclude each other, give one", key="mutant and variant")
         if not self.processors or len(set(self.processors)) != len(self.processors) or "" in self.processors:
             raise ConfigError("needs one or more distinct, non-empty names", key="processors")
         for endpoint, processor in self.endpoint_ids.items():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.server.mutants import batch, cancel, delivery, execute, idempotency, options, results, status, uuid_keys, wire
-from harness.server.mutants.registry import MUTANTS, Mutant, find
+from harness.server.mutants.registry import MUTANTS, UNBREAKABLE, Mutant, find
 
 # Importing a chapter registers its mutants.
 CHAPTERS = (uuid_keys, execute, batch, idempotency, delivery, options, results, cancel, status, wire)
 
-__all__ = ["CHAPTERS", "MUTANTS", "Mutant", "find"]
+__all__ = ["CHAPTERS", "MUTANTS", "UNBREAKABLE", "Mutant", "find"]

@@ -1,4 +1,4 @@
-"""Mutants of the chapter IDEM that need more than the engine: time between a submission and its answer, and who asks."""
+"""Mutants of EXEC and IDEM that need more than the engine: time between a submission and its answer, and who asks."""
 
 # ruff: noqa: D101, D102  (the summary given to `mutant` is what is to be said of each)
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 
+from harness.server import translate
 from harness.server.mutants.registry import mutant
 from harness.server.service import Answer, CallContext, Service
 from harness.server.state import KeyId, KeyRecord
@@ -13,6 +14,8 @@ from harness.stubs import service_pb2
 
 _ANSWER_DELAY = 0.05
 """Seconds that an answer stays on the way: long enough for a client to leave, or for another call to come in."""
+_SECOND_HALF_DELAY = 0.2
+"""Seconds between the two halves of a submission: a caller that leaves in between does so on a loaded machine as well."""
 
 Request = service_pb2.ExecuteControllerJobRequest
 Response = service_pb2.ExecuteControllerJobResponse
@@ -65,6 +68,33 @@ class ConcurrentReplays(_SlowAnswer):
                 self.engine._keys.setdefault(record.key, record)
         assert isinstance(response, Response)  # noqa: S101  (a single submission is answered at once)
         return response
+
+
+@mutant(
+    "exec-lost-caller-keeps-half",
+    "EXEC-04",
+    "queues the second half of a submission without a key (eight configurations or more) only if the caller is still there",
+)
+class LostCallerKeepsHalf(Service):
+    def execute(self, request: Request, context: CallContext) -> Answer[Response]:
+        size = len(request.execution_configurations)
+        value = translate.submit_request(request, self.default_duration)
+        processor = self.engine._resolve(value.target)
+        if size < 8 or request.HasField("idempotency_key") or processor is None or self.engine._room(processor) < size:
+            return super().execute(request, context)
+        first, rest = Request(), Request()
+        first.CopyFrom(request)
+        rest.CopyFrom(request)
+        del first.execution_configurations[size // 2 :]
+        del rest.execution_configurations[: size // 2]
+        return self._both(super().execute(first, context), rest, context)
+
+    async def _both(self, first: Answer[Response], rest: Request, context: CallContext) -> Response:
+        await asyncio.sleep(_SECOND_HALF_DELAY)
+        second = super().execute(rest, context)
+        assert isinstance(first, Response)  # noqa: S101  (a single submission is answered at once)
+        assert isinstance(second, Response)  # noqa: S101
+        return Response(job_execution_ids=[*first.job_execution_ids, *second.job_execution_ids])
 
 
 class _WiderScope(Service):
