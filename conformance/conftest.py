@@ -2,17 +2,16 @@
 
 from conformance.plugin import (
     case,
-    pytest_addoption,
     pytest_collection_finish,
-    pytest_collection_modifyitems,
     pytest_collectreport,
     pytest_configure,
     pytest_internalerror,
     pytest_pyfunc_call,
+    pytest_report_collectionfinish,
     pytest_runtest_logreport,
     pytest_sessionfinish,
-    pytest_sessionstart,
 )
+from conformance.selection import pytest_addoption, pytest_collection_modifyitems, pytest_sessionstart
 
 __all__ = [
     "case",
@@ -23,6 +22,7 @@ __all__ = [
     "pytest_configure",
     "pytest_internalerror",
     "pytest_pyfunc_call",
+    "pytest_report_collectionfinish",
     "pytest_runtest_logreport",
     "pytest_sessionfinish",
     "pytest_sessionstart",

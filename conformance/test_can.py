@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from conformance.kit import Case, UnobservableError, covers
-from conformance.kit.answers import describe, result_status_of
+from conformance.kit.answers import describe, result_of, result_status_of, same
 from conformance.kit.clock import Stopwatch
 from conformance.kit.hold import held
 from conformance.kit.waiting import Patience
@@ -15,13 +15,21 @@ from harness.model import STARTED, TERMINAL, ResultStatus, Status
 
 
 def settle(case: Case, ids: list[str]) -> dict[str, Status]:
-    """Wait until all jobs show CANCELED or the profile's settle time is over, and return their statuses."""
-    patience = Patience(case.facts.settle)
-    while True:
-        seen = {job_id: case.status(job_id) for job_id in ids}
-        if all(status in TERMINAL for status in seen.values()) or patience.is_over():
-            return seen
+    """Wait until all jobs are terminal or the profile's settle time is over, and return their statuses.
+
+    While the executors are held, for half as long as they are at most: the rest is for what comes before and after.
+    """
+    longest = case.profile.jobs["slow"].duration / 2 if case.holding else case.facts.settle
+    patience = Patience(min(case.facts.settle, longest))
+    seen: dict[str, Status] = {}
+    waiting = list(dict.fromkeys(ids))
+    while waiting:
+        seen.update((job_id, case.status(job_id)) for job_id in waiting)
+        waiting = [job_id for job_id in waiting if seen[job_id] not in TERMINAL]
+        if patience.is_over():
+            break
         patience.pause()
+    return seen
 
 
 def canceled(seen: dict[str, Status]) -> list[str]:
@@ -32,27 +40,29 @@ def canceled(seen: dict[str, Status]) -> list[str]:
 @covers("CAN-01")
 def test_queued_jobs_are_cancelled(case: Case) -> None:
     """Of several clearly queued jobs, cancelled together and one by one, some are cancelled and never run."""
-    with held(case):
-        ids = case.submit(count=6)
-        case.cancel(ids[:3])
-        for job_id in ids[3:]:
-            case.cancel([job_id])
-        gone = canceled(settle(case, ids))
-        case.expect("CAN-01", bool(gone), "at least one of six queued jobs is cancelled", "none is")
-        case.observe("CAN-01", f"{len(gone)} of {len(ids)} queued jobs were cancelled")
+    for _ in range(ROUNDS):
+        with held(case):
+            ids = case.submit(count=6)
+            case.cancel(ids[:3])
+            for job_id in ids[3:]:
+                case.cancel([job_id])
+            gone = canceled(settle(case, ids))
+        if gone:
+            break
+    case.expect("CAN-01", bool(gone), f"of {ROUNDS} times six queued jobs, at least one is cancelled", "none is")
+    case.observe("CAN-01", f"{len(gone)} of {len(ids)} queued jobs were cancelled")
     ended = case.finish(ids, within=case.profile.jobs["slow"].total)
     ran = [job_id for job_id in gone if ended[job_id] is not Status.CANCELED]
     case.expect("CAN-01", not ran, "cancelled jobs never run", f"{len(ran)} of {len(gone)} left CANCELED")
     for job_id in gone:
         call = case.result_call(job_id)
         if call.error is None:
-            result = case.result(job_id)
-            ran_for = result.execution_duration_microseconds if result_status_of(result) is ResultStatus.SUCCESS else 0
+            result = result_of(call)
             case.expect(
                 "CAN-01",
                 result_status_of(result) is not ResultStatus.SUCCESS,
                 "no success of a cancelled job",
-                f"SUCCESS, {ran_for} us",
+                f"SUCCESS, {result.execution_duration_microseconds} us",
                 call,
             )
 
@@ -81,6 +91,10 @@ def test_a_job_in_post_processing_is_left_alone(case: Case) -> None:
 
 
 UNKNOWN = str(uuid.UUID(int=1))
+ROUNDS = 4
+"""So often are jobs cancelled before it is believed that none can be: a cancel is a best effort."""
+NAMED = 16
+"""Jobs named in one cancel beside the bad id, if the queue takes three times as many."""
 
 
 @covers("CAN-03")
@@ -89,32 +103,48 @@ def test_a_bad_id_does_not_stop_the_others(case: Case, kind: str) -> None:
     """An id that cannot be cancelled, wherever it stands in the list, does not keep the others from being cancelled."""
     (finished,) = case.submit()
     case.finish([finished])
-    with held(case) as blockers:
-        made = [(place, case.submit(count=4)) for place in (0, 2, 4)]
-        calls = {}
-        for place, ids in made:
-            bad = {
-                "running": blockers[0],
-                "finished": finished,
-                "unknown": UNKNOWN,
-                "malformed": "\u2603 no id, not even close",
-                "empty": "",
-                "repeated": ids[0],
-            }[kind]
-            calls[place] = case.cancel([*ids[:place], bad, *ids[place:]])
-        seen = settle(case, [job_id for _, ids in made for job_id in ids])
-        for place, ids in made:
-            gone = [job_id for job_id in ids if seen[job_id] is Status.CANCELED]
-            where = f"although a {kind} id stands at place {place} of 4"
-            case.expect("CAN-03", bool(gone), f"others are cancelled {where}", f"none ({describe(calls[place])})", calls[place])
-            if place == 2 and gone:
-                sides = {job_id in ids[:2] for job_id in gone}
-                case.expect("CAN-03", sides == {True, False}, f"ids before and after it are {where}", len(gone), calls[place])
+    size = max(2, case.most(3 * NAMED) // 6 * 2)
+    for attempt in range(1, ROUNDS + 1):
+        with held(case) as blockers:
+            made = [(place, case.submit(count=size)) for place in (0, size // 2, size)]
+            calls = {}
+            for place, ids in made:
+                bad = {
+                    "running": blockers[0],
+                    "finished": finished,
+                    "unknown": UNKNOWN,
+                    "malformed": "\u2603 no id, not even close",
+                    "empty": "",
+                    "repeated": ids[0],
+                }[kind]
+                calls[place] = case.cancel([*ids[:place], bad, *ids[place:]])
+            # Few reads, so that the hold outlasts them on a loaded machine; the others are read when it is over.
+            settle(case, [job_id for _, ids in made for job_id in (ids[0], ids[-1])])
+        everyone = [job_id for _, ids in made for job_id in ids]
+        seen = case.finish(everyone, within=case.profile.jobs["slow"].total)
+        missed = [
+            (place, side) for place, ids in made for side in (ids[:place], ids[place:]) if side and not _any_cancelled(seen, side)
+        ]
+        if not missed or attempt == ROUNDS:
+            break
+    for place, side in missed:
+        where = f"stands at place {place} of {size}"
+        case.expect(
+            "CAN-03",
+            False,
+            f"jobs are cancelled although a {kind} id {where}",
+            f"none of the {len(side)} on one side of it ({describe(calls[place])}), in any of {ROUNDS} rounds",
+            calls[place],
+        )
     ended = case.finish(blockers, within=case.profile.jobs["slow"].total)
     case.expect("CAN-03", set(ended.values()) == {Status.SUCCEEDED}, "the running job succeeds", sorted(ended.values()))
 
 
-@covers("CAN-04")
+def _any_cancelled(seen: dict[str, Status], ids: list[str]) -> bool:
+    return any(seen[job_id] is Status.CANCELED for job_id in ids)
+
+
+@covers("CAN-04", tier="light")
 @pytest.mark.parametrize("role", ["quick", "correlated", "user_failure"])
 def test_a_finished_job_does_not_change(case: Case, role: str) -> None:
     """A finished job's status and results stay as they are when it is named in a cancel."""
@@ -134,7 +164,7 @@ def test_a_finished_job_does_not_change(case: Case, role: str) -> None:
         again = case.result_call(job_id)
         if again.error is not None:
             continue
-        found = result_status_of(case.result(job_id))
+        found = result_status_of(result_of(again))
         wanted = ResultStatus.USER_FAILURE if role == "user_failure" else ResultStatus.SUCCESS
         case.expect(
             "CAN-04", found is wanted or (role == "user_failure" and found is ResultStatus.SERVICE_FAILURE), wanted, found, again
@@ -142,7 +172,9 @@ def test_a_finished_job_does_not_change(case: Case, role: str) -> None:
     for job_id, first in results.items():
         again = case.result_call(job_id)
         if first.error is None and again.error is None:
-            case.expect("CAN-04", again.response == first.response, "the result of before", "a different one", first, again)
+            case.expect(
+                "CAN-04", same(result_of(again), result_of(first)), "the result of before", "a different one", first, again
+            )
 
 
 @covers("CAN-05")
@@ -209,7 +241,7 @@ def test_observe_answers_to_a_cancel(case: Case) -> None:
         watch = Stopwatch()
         call = case.cancel([ids[0], UNKNOWN, blockers[0]])
         case.observe("CAN-07", f"a queued, an unknown and a running id together get {describe(call)}")
-        if case.wait_for(ids[0], Status.CANCELED) is Status.CANCELED:
+        if canceled(settle(case, ids[:1])):
             case.observe("CAN-07", f"a cancel shows within {watch.seconds() * 1000:.0f} ms of the call")
         running = case.status(blockers[0])
         case.observe(

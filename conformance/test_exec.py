@@ -9,18 +9,22 @@ import pytest
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
 from conformance.kit.answers import brief, describe, ids_of
 from conformance.kit.hold import held
-from conformance.kit.oracles import counting, expect_jobs, fill
+from conformance.kit.oracles import countable, counted_role, counting, expect_jobs, fill
+from conformance.kit.strikes import EVERY_STRIKE, expect_atomic
 from harness.model import TERMINAL, Status
 from harness.profile import Target
+from harness.requests import duration
 from harness.stubs import job_pb2
+
+LIGHT_COUNTS = tuple(pytest.param(count, marks=pytest.mark.covers(tier="light")) for count in (1, 2, 3, 7, 8, 9, 10))
 
 
 @covers("EXEC-01", "EXEC-03", "EXEC-05")
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 10, 33, 100, 1000])
+@pytest.mark.parametrize("count", [*LIGHT_COUNTS, 33, 100, 1000])
 def test_one_id_per_configuration(case: Case, count: int) -> None:
     """Exactly one id comes back per configuration; all are distinct, known at once, and end."""
-    if count > case.facts.max_configurations:
-        raise NotApplicableError(f"facts.max_configurations is {case.facts.max_configurations}")
+    if count > case.most(count):
+        raise NotApplicableError(f"the endpoint takes no more than {case.most(count)} jobs at once")
     call = case.accept("EXEC-01", case.requests.execute("quick", count=count), f"a request with {count} configurations")
     ids = ids_of(call)
     if call.error is None:
@@ -51,10 +55,11 @@ def test_ids_are_distinct_across_requests(case: Case) -> None:
     case.expect("EXEC-03", len(ids) == len(set(ids)), f"{len(ids)} distinct ids", f"{len(set(ids))} distinct ids")
 
 
-@covers("EXEC-02")
+@covers("EXEC-02", tier="light")
 @pytest.mark.parametrize("count", [2, 9, 24])
 def test_ids_belong_to_their_configurations(case: Case, count: int) -> None:
     """Id i belongs to configuration i: its result shows configuration i."""
+    count = case.most(count)
     tags = case.rng.sample(range(1, 1_000_000), count)
     case.needs("correlated")
     request = case.requests.execute("correlated", configurations=[case.requests.tagged(tag) for tag in tags])
@@ -65,7 +70,7 @@ def test_ids_belong_to_their_configurations(case: Case, count: int) -> None:
     case.expect("EXEC-02", shown == tags, f"results in the order {tags}", f"results in the order {shown}", call)
 
 
-@covers("EXEC-02")
+@covers("EXEC-02", alone=True)
 def test_ids_belong_in_every_submission(case: Case) -> None:
     """Not now and then, but in each of 30 submissions of two or three configurations, id i belongs to configuration i."""
     case.needs("correlated")
@@ -79,7 +84,7 @@ def test_ids_belong_in_every_submission(case: Case) -> None:
         case.expect("EXEC-02", shown == tags, f"results in the order {tags}", f"results in the order {shown}", call)
 
 
-@covers("EXEC-07")
+@covers("EXEC-07", tier="light")
 def test_identical_configurations_are_separate_jobs(case: Case) -> None:
     """Two identical configurations in one request are two jobs, each with a life of its own."""
     case.needs("correlated")
@@ -91,16 +96,17 @@ def test_identical_configurations_are_separate_jobs(case: Case) -> None:
     case.expect("EXEC-07", len(ended) == len(ids) and set(ended.values()) <= {Status.SUCCEEDED}, "all succeed", dict(ended))
 
 
-@covers("EXEC-07", exclusive=True)
+@covers("EXEC-07", exclusive=True, tier="light")
 def test_identical_configurations_are_counted_separately(case: Case) -> None:
     """Three identical configurations queue three jobs."""
+    request = case.requests.execute(counted_role(case), count=3)
     with counting(case) as count:
-        call = case.accept("EXEC-07", case.requests.execute("quick", count=3), "a request with three identical configurations")
+        call = case.accept("EXEC-07", request, "a request with three identical configurations")
     if call.error is None:
         expect_jobs(case, "EXEC-07", count, 3, "three identical configurations")
 
 
-@covers("EXEC-06")
+@covers("EXEC-06", tier="light")
 def test_no_configuration_is_an_error(case: Case) -> None:
     """A request without any configuration is an error, with a key and without."""
     case.refuse("EXEC-06", case.requests.execute("quick", configurations=[]), "a request without configurations")
@@ -109,19 +115,21 @@ def test_no_configuration_is_an_error(case: Case) -> None:
     )
 
 
-@covers("EXEC-04", exclusive=True)
-@pytest.mark.parametrize("cause", ["no-configuration", "invalid-key", "no-job", "protected"])
+@covers("EXEC-04", exclusive=True, tier="light")
+@pytest.mark.parametrize("cause", ["no-configuration", "invalid-key", "no-job", "negative-timeout", "protected"])
 def test_an_error_queues_nothing(case: Case, cause: str) -> None:
     """A submission that is answered with an error has queued nothing, whatever the cause."""
-    request = case.requests.execute("quick", count=3, key=case.key())
+    request = case.requests.execute(counted_role(case), count=3, key=case.key())
     if cause == "no-configuration":
         del request.execution_configurations[:]
     elif cause == "invalid-key":
         request.idempotency_key.high = 0
     elif cause == "no-job":
         request.ClearField("encrypted")
+    elif cause == "negative-timeout":
+        request.options.timeout.CopyFrom(duration(-1.0))
     else:
-        request = case.requests.execute(case.needs("protected"), count=3)
+        request = case.requests.execute(countable(case, "protected"), count=3)
     with counting(case) as count:
         call = case.attempt(request)
     if call.error is None:
@@ -138,8 +146,7 @@ def test_a_full_queue_takes_all_or_nothing(case: Case, room: int) -> None:
         raise UnobservableError("facts.queue_capacity is not set: the queue cannot be filled")
     with held(case):
         fillers = fill(case, capacity)
-        case.cancel(fillers[:room])
-        freed = [job_id for job_id in fillers[:room] if case.wait_for(job_id, Status.CANCELED) is Status.CANCELED]
+        freed = case.cancelled(fillers[-room:]) if room else []
         call = case.attempt(case.requests.execute("quick", count=len(freed) + 3))
         case.expect(
             "EXEC-04", call.error is not None, f"refusal: {len(freed) + 3} jobs, room for {len(freed)}", describe(call), call
@@ -150,6 +157,13 @@ def test_a_full_queue_takes_all_or_nothing(case: Case, room: int) -> None:
                 "EXEC-04", len(still) == len(freed), f"room for {len(freed)} jobs as before", f"room for {len(still)}", call
             )
     case.cancel([*fillers, *still, *ids_of(call)])
+
+
+@covers("EXEC-04", exclusive=True)
+@EVERY_STRIKE
+def test_a_submission_struck_on_the_wire_is_all_or_nothing(case: Case, name: str) -> None:
+    """Cut off before or after the request, reset, answered too late: all eight jobs are queued, or none."""
+    expect_atomic(case, "EXEC-04", name, case.requests.execute(counted_role(case), count=8), 8)
 
 
 @covers("EXEC-10", exclusive=True)
@@ -168,10 +182,10 @@ def test_lack_of_room_is_resource_exhausted_and_passes(case: Case) -> None:
     case.expect("EXEC-10", again.error is None, "the same request succeeds once there is room", describe(again), again)
 
 
-@covers("EXEC-05")
+@covers("EXEC-05", tier="light")
 def test_acknowledged_jobs_are_real(case: Case) -> None:
     """Every acknowledged job runs and has a result: submitted alone, by twos and by tens, in a burst."""
-    ids = [job_id for size in (1, 2, 10, 1, 10) for job_id in case.submit("quick", count=size)]
+    ids = [job_id for size in (1, 2, 10, 1, 10) for job_id in case.submit("quick", count=case.most(size))]
     ended = case.finish(ids)
     wrong = {job_id: status for job_id, status in ended.items() if status is not Status.SUCCEEDED}
     case.expect(
@@ -179,7 +193,7 @@ def test_acknowledged_jobs_are_real(case: Case) -> None:
     )
 
 
-@covers("EXEC-08")
+@covers("EXEC-08", tier="light")
 def test_a_request_without_a_job_is_an_error(case: Case) -> None:
     """A request whose `job` is not set is an error."""
     request = case.requests.execute("quick")
@@ -187,7 +201,7 @@ def test_a_request_without_a_job_is_an_error(case: Case) -> None:
     case.refuse("EXEC-08", request, "a request without a job")
 
 
-@covers("EXEC-09")
+@covers("EXEC-09", alone=True, tier="light")
 @pytest.mark.parametrize(
     "target", [None, Target(quantum_processor_id=""), Target(quantum_processor_id=f"no-such-{uuid.UUID(int=0)}")]
 )
@@ -202,7 +216,8 @@ def test_a_gateway_needs_a_known_target(case: Case, target: Target | None) -> No
 def test_configurations_may_be_large(case: Case) -> None:
     """A request of 64 configurations with 1,000 reals each, spread over regions, is accepted like any other."""
     configurations = []
-    for number in range(64):
+    wanted = case.most(64)
+    for number in range(wanted):
         configuration = job_pb2.JobExecutionConfiguration()
         configuration.CopyFrom(case.requests.configuration())
         configuration.memory_values[f"angles{number % 3}"].real.data.extend([0.25 * number] * 1000)
@@ -210,5 +225,6 @@ def test_configurations_may_be_large(case: Case) -> None:
     request = case.requests.execute("quick", configurations=configurations)
     if request.ByteSize() > case.facts.max_message:
         raise NotApplicableError(f"the request has {request.ByteSize()} octets, facts.max_message is {case.facts.max_message}")
-    call = case.accept("EXEC-01", request, "a request of 64 large configurations")
-    case.expect("EXEC-01", call.error is not None or len(ids_of(call)) == 64, "64 ids", f"{len(ids_of(call))} ids", call)
+    call = case.accept("EXEC-01", request, f"a request of {wanted} large configurations")
+    found = len(ids_of(call))
+    case.expect("EXEC-01", call.error is not None or found == wanted, f"{wanted} ids", f"{found} ids", call)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 from google.protobuf.message import Message
 
 from conformance.kit import Case, UnobservableError, covers
-from conformance.kit.answers import describe, ids_of, result_status_of
+from conformance.kit.answers import describe, ids_of, result_of, result_status_of
 from conformance.kit.clock import Stopwatch
 from conformance.kit.hold import held
 from conformance.kit.waiting import Patience
+from harness.call import Call
 from harness.client import ControllerClient
 from harness.model import TERMINAL, ResultStatus, Status
-from harness.stubs import service_pb2 as pb
 
 FRACTION = 4
 """A timeout is set to this part of the `slow` job's length."""
@@ -34,7 +32,8 @@ def test_a_running_job_is_evicted_at_its_timeout(case: Case) -> None:
         patience.pause()
     case.expect("OPT-01", read[1] in TERMINAL - {Status.SUCCEEDED}, "FAILED or CANCELED", read[1])
     limit = (timeout + length) / 2
-    ran = _reported_duration(case, job_id)
+    call = case.result_call(job_id)
+    ran = _reported_duration(call)
     case.expect(
         "OPT-01",
         seen_running < limit,
@@ -47,9 +46,8 @@ def test_a_running_job_is_evicted_at_its_timeout(case: Case) -> None:
         f"at most about {timeout:g} s on the hardware",
         f"{ran} s, by the endpoint's own figure",
     )
-    call = case.result_call(job_id)
     if call.error is None:
-        status = result_status_of(case.result(job_id))
+        status = result_status_of(result_of(call))
         case.expect("OPT-01", status not in {ResultStatus.SUCCESS, ResultStatus.UNKNOWN}, "a failure", status)
 
 
@@ -59,16 +57,13 @@ def _status_at(case: Case, job_id: str, watch: Stopwatch) -> tuple[float, Status
     return asked, case.status(job_id)
 
 
-def _reported_duration(case: Case, job_id: str) -> float | None:
-    """Return the seconds on the hardware that the endpoint reports; None when it reports none."""
-    call = case.result_call(job_id)
-    micros = (
-        cast("pb.GetControllerJobResultsResponse", call.response).result.execution_duration_microseconds if call.response else 0
-    )
+def _reported_duration(call: Call) -> float | None:
+    """Return the seconds on the hardware that a results call reports; None when it reports none."""
+    micros = result_of(call).execution_duration_microseconds if call.error is None else 0
     return micros / 1e6 if micros else None
 
 
-@covers("OPT-01")
+@covers("OPT-01", tier="light")
 def test_a_job_within_its_timeout_is_left_alone(case: Case) -> None:
     """A job that is shorter than its timeout runs to its end."""
     length = case.profile.jobs["quick"].total
@@ -113,14 +108,14 @@ def test_without_a_timeout_a_job_runs_to_its_end(case: Case) -> None:
 RPCS = pytest.mark.parametrize("rpc", ["single", "batch"])
 
 
-@covers("OPT-04")
+@covers("OPT-04", tier="light")
 @RPCS
 def test_protected_settings_need_the_bypass(case: Case, rpc: str) -> None:
     """A job that changes protected settings is rejected without the bypass, by an error or as a failed job."""
     _expect_rejected(case, case.client, rpc, bypass=False, when="without bypass_settings_protection")
 
 
-@covers("OPT-04")
+@covers("OPT-04", tier="light")
 @RPCS
 def test_the_bypass_needs_authority(case: Case, rpc: str) -> None:
     """With the bypass but without the authority, the job is rejected."""
@@ -128,7 +123,7 @@ def test_the_bypass_needs_authority(case: Case, rpc: str) -> None:
     _expect_rejected(case, client, rpc, bypass=True, when="with the bypass, without the authority")
 
 
-@covers("OPT-04")
+@covers("OPT-04", tier="light")
 @RPCS
 def test_the_bypass_with_authority_is_accepted(case: Case, rpc: str) -> None:
     """With the bypass and the authority, the job is accepted and runs."""
@@ -159,7 +154,7 @@ def _expect_rejected(case: Case, client: ControllerClient, rpc: str, *, bypass: 
         case.expect("OPT-04", ended is not Status.SUCCEEDED, f"rejected {when}, at submission or as a failed job", ended, call)
 
 
-@covers("OPT-05")
+@covers("OPT-05", tier="light")
 def test_observe_odd_timeouts(case: Case) -> None:
     """What timeouts of zero, below zero and far above any maximum get."""
     for seconds, name in ((0.0, "zero"), (-1.0, "negative"), (1e9, "30-year")):

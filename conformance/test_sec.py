@@ -9,8 +9,8 @@ import pytest
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
 from conformance.kit.answers import brief_members, describe, ids_of, status_of
 from conformance.kit.hold import held
-from conformance.kit.oracles import counting, expect_jobs
-from conformance.kit.probes import EVERY_RPC, good_request
+from conformance.kit.oracles import counted_role, counting, expect_jobs
+from conformance.kit.probes import EVERY_READ, EVERY_RPC, NOBODYS, good_request
 from harness.call import Call, RpcError
 from harness.client import ControllerClient
 from harness.history import Rpc
@@ -34,11 +34,13 @@ def expired(case: Case) -> ControllerClient:
     raise UnobservableError("the profile has no identity whose token is expired")
 
 
-def call_as(client: ControllerClient, case: Case, rpc: Rpc, job_id: str, header: str | None = None) -> Call:
+def call_as(
+    client: ControllerClient, case: Case, rpc: Rpc, job_id: str, header: str | None = None, *, role: str = "quick"
+) -> Call:
     """Make a call that would succeed with credentials, and return it."""
     metadata = [] if header is None else [("authorization", header)]
     try:
-        return client.call(rpc, good_request(case, rpc, job_id), metadata=metadata)
+        return client.call(rpc, good_request(case, rpc, job_id, role), metadata=metadata)
     except RpcError as error:
         return error.call
 
@@ -50,7 +52,7 @@ def expect_refused(case: Case, call: Call, who: str) -> None:
     )
 
 
-@covers("SEC-01")
+@covers("SEC-01", tier="light")
 @EVERY_RPC
 def test_no_credential_is_refused(case: Case, rpc: Rpc) -> None:
     """A call without a credential, or with a malformed one, is refused on every RPC."""
@@ -62,7 +64,7 @@ def test_no_credential_is_refused(case: Case, rpc: Rpc) -> None:
         expect_refused(case, call_as(stranger, case, rpc, job_id, header), f"the malformed credential {header!r}")
 
 
-@covers("SEC-01")
+@covers("SEC-01", tier="light")
 @EVERY_RPC
 def test_an_expired_credential_is_refused(case: Case, rpc: Rpc) -> None:
     """A call with an expired credential is refused on every RPC."""
@@ -71,14 +73,27 @@ def test_an_expired_credential_is_refused(case: Case, rpc: Rpc) -> None:
     expect_refused(case, call_as(expired(case), case, rpc, job_id), "an expired credential")
 
 
-@covers("SEC-02", exclusive=True)
+@covers("SEC-01", tier="read-only")
+@EVERY_READ
+def test_a_read_without_a_good_credential_is_refused(case: Case, rpc: Rpc) -> None:
+    """Without a credential, or with a malformed or expired one, nobody is told whether a job exists."""
+    needs_credentials(case)
+    stranger = case.connect("stranger", identity=None)
+    for header in (None, *MALFORMED):
+        expect_refused(case, call_as(stranger, case, rpc, NOBODYS, header), f"the credential {header!r}")
+    if any(identity.expired for identity in case.profile.identities.values()):
+        expect_refused(case, call_as(expired(case), case, rpc, NOBODYS), "an expired credential")
+
+
+@covers("SEC-02", exclusive=True, tier="light")
 @pytest.mark.parametrize("rpc", [Rpc.EXECUTE, Rpc.BATCH], ids=["single", "batch"])
 def test_a_refused_submission_queues_nothing(case: Case, rpc: Rpc) -> None:
     """A submission that is refused for its credential queues nothing."""
     needs_credentials(case)
     stranger = case.connect("stranger", identity=None)
+    role = counted_role(case)
     with counting(case) as count:
-        calls = [call_as(stranger, case, rpc, "", header) for header in (None, *MALFORMED)]
+        calls = [call_as(stranger, case, rpc, "", header, role=role) for header in (None, *MALFORMED)]
     accepted = sum(len(ids_of(call)) for call in calls)
     expect_jobs(case, "SEC-02", count, accepted, f"after {len(calls)} submissions with bad credentials")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 from google.protobuf.message import Message
 
 from conformance.kit import Case, covers
 from conformance.kit.answers import brief, describe, ids_of
-from conformance.kit.oracles import counting, expect_jobs
+from conformance.kit.oracles import counted_role, counting, expect_jobs
 from harness.ids import IdempotencyKey
 from harness.requests import wire_key
 from harness.stubs import service_pb2 as pb
@@ -18,19 +19,24 @@ VALID_VARIANTS = (0x8, 0x9, 0xA, 0xB)
 INVALID_VARIANTS = tuple(nibble for nibble in range(16) if nibble not in VALID_VARIANTS)
 INVALID_VERSIONS = tuple(version for version in range(16) if version != 4)
 
-Submission = Callable[[Case, pb.Uuid], Message]
+
+class Submission(Protocol):
+    """Makes a submission with a key."""
+
+    def __call__(self, case: Case, key: pb.Uuid, role: str = "quick") -> Message:
+        """Return the request."""
 
 
-def single(case: Case, key: pb.Uuid) -> Message:
+def single(case: Case, key: pb.Uuid, role: str = "quick") -> Message:
     """Return a single submission with this key."""
-    request = case.requests.execute("quick")
+    request = case.requests.execute(role)
     request.idempotency_key.CopyFrom(key)
     return request
 
 
-def batch(case: Case, key: pb.Uuid) -> Message:
+def batch(case: Case, key: pb.Uuid, role: str = "quick") -> Message:
     """Return a batch submission with this key."""
-    request = case.requests.batch([case.requests.execute("quick")])
+    request = case.requests.batch([case.requests.execute(role)])
     request.idempotency_key.CopyFrom(key)
     return request
 
@@ -43,7 +49,7 @@ def requirement(submission: Submission, base: str) -> str:
     return base if submission is single else "UUID-06"
 
 
-@covers("UUID-01", "UUID-06")
+@covers("UUID-01", "UUID-06", tier="light")
 @either
 def test_accepts_every_well_formed_key(case: Case, submission: Submission) -> None:
     """Every version 4 key is accepted: each variant nibble, free bits all zero, all one, and random ones."""
@@ -54,7 +60,7 @@ def test_accepts_every_well_formed_key(case: Case, submission: Submission) -> No
         case.accept(requirement(submission, "UUID-01"), submission(case, wire_key(key)), f"the well-formed key {key}")
 
 
-@covers("UUID-02", "UUID-06")
+@covers("UUID-02", "UUID-06", tier="light")
 @either
 def test_refuses_the_zero_key(case: Case, submission: Submission) -> None:
     """The zero UUID is refused, written out or as a message that is present but empty."""
@@ -62,7 +68,7 @@ def test_refuses_the_zero_key(case: Case, submission: Submission) -> None:
         case.refuse(requirement(submission, "UUID-02"), submission(case, key), f"the zero UUID, {how},")
 
 
-@covers("UUID-03", "UUID-06")
+@covers("UUID-03", "UUID-06", tier="light")
 @either
 def test_refuses_other_versions(case: Case, submission: Submission) -> None:
     """Each of the 15 other version nibbles is refused."""
@@ -71,7 +77,7 @@ def test_refuses_other_versions(case: Case, submission: Submission) -> None:
         case.refuse(requirement(submission, "UUID-03"), submission(case, wire_key(key)), f"version {version} ({key})")
 
 
-@covers("UUID-04", "UUID-06")
+@covers("UUID-04", "UUID-06", tier="light")
 @either
 def test_refuses_other_variants(case: Case, submission: Submission) -> None:
     """Each of the 12 nibbles of the three other variants is refused."""
@@ -80,7 +86,7 @@ def test_refuses_other_variants(case: Case, submission: Submission) -> None:
         case.refuse(requirement(submission, "UUID-04"), submission(case, wire_key(key)), f"variant nibble {nibble:#x} ({key})")
 
 
-@covers("UUID-05", "UUID-06")
+@covers("UUID-05", "UUID-06", tier="light")
 @either
 def test_reads_halves_and_octets_in_order(case: Case, submission: Submission) -> None:
     """Halves and octets are read in RFC 9562 order: what is a key only when mirrored is refused, its mirror image is not."""
@@ -105,21 +111,21 @@ BAD_KEYS = pytest.mark.parametrize(
 )
 
 
-@covers("UUID-07", exclusive=True)
+@covers("UUID-07", exclusive=True, tier="light")
 @either
 @BAD_KEYS
 def test_a_refused_key_queues_nothing(
     case: Case, submission: Submission, damage: Callable[[IdempotencyKey], IdempotencyKey]
 ) -> None:
     """A request that is refused for its key queues nothing."""
-    request = submission(case, wire_key(damage(case.key())))
+    request = submission(case, wire_key(damage(case.key())), counted_role(case))
     with counting(case) as count:
         call = case.attempt(request)
     queued = len(ids_of(call))
     expect_jobs(case, "UUID-07", count, queued, f"after an invalid key was answered {describe(call)}")
 
 
-@covers("UUID-07")
+@covers("UUID-07", tier="light")
 @either
 def test_a_refused_request_does_not_burn_its_key(case: Case, submission: Submission) -> None:
     """The well-formed part of a refused request is as good as new: its key, once repaired, submits and replays."""
@@ -140,7 +146,7 @@ def test_a_refused_request_does_not_burn_its_key(case: Case, submission: Submiss
         )
 
 
-@covers("UUID-08")
+@covers("UUID-08", tier="light")
 @either
 def test_the_refusal_is_helpful(case: Case, submission: Submission) -> None:
     """The refusal is INVALID_ARGUMENT, and its message names the field."""

@@ -12,10 +12,12 @@ from grpc_health.v1 import health_pb2
 from conformance.kit import Case, NotApplicableError, covers
 from conformance.kit.answers import describe, ids_of, status_of
 from conformance.kit.clock import Stopwatch
-from conformance.kit.probes import EVERY_RPC, good_request
+from conformance.kit.probes import EVERY_READ, EVERY_RPC, NOBODYS, good_request
 from harness.client import ControllerClient
+from harness.descriptors import differences
 from harness.history import SERVICE, Rpc
 from harness.model import Status
+from harness.reflection import our_contract, reflect
 
 MIB = 1 << 20
 
@@ -46,6 +48,13 @@ def expect_service(case: Case, requirement: str, after: str) -> None:
         case.expect(requirement, ended is Status.SUCCEEDED, f"a good job succeeds after {after}", ended)
 
 
+def _finished(case: Case) -> str:
+    """Return a finished job of its own for each call: results may be there to be fetched once only."""
+    (job_id,) = case.submit()
+    case.finish([job_id])
+    return job_id
+
+
 UNKNOWN_FIELDS = (
     tag(77, 0) + b"\x01",
     tag(1000, 1) + bytes(8),
@@ -55,16 +64,14 @@ UNKNOWN_FIELDS = (
 """One unknown field of each wire type."""
 
 
-@covers("WIRE-01")
+@covers("WIRE-01", tier="light")
 @EVERY_RPC
 def test_unknown_fields_are_ignored(case: Case, rpc: Rpc) -> None:
     """Fields that the contract does not know are ignored, in requests of every kind."""
-    (job_id,) = case.submit()
-    case.finish([job_id])
     for field in UNKNOWN_FIELDS:
-        request = good_request(case, rpc, job_id)
+        request = good_request(case, rpc, _finished(case))
         request.MergeFromString(field)
-        plain = case.attempt(good_request(case, rpc, job_id))
+        plain = case.attempt(good_request(case, rpc, _finished(case)))
         call = case.attempt(request)
         same = call.code == plain.code
         case.expect(
@@ -72,7 +79,7 @@ def test_unknown_fields_are_ignored(case: Case, rpc: Rpc) -> None:
         )
 
 
-@covers("WIRE-01")
+@covers("WIRE-01", tier="light")
 @pytest.mark.parametrize("where", ["options 1", "options 2", "uuid", "configuration", "encrypted"])
 def test_reserved_and_nested_fields_are_ignored(case: Case, where: str) -> None:
     """The reserved fields 1 and 2 of ExecutionOptions, and unknown fields deep inside a submission, are ignored."""
@@ -95,18 +102,16 @@ def test_reserved_and_nested_fields_are_ignored(case: Case, where: str) -> None:
 @EVERY_RPC
 def test_gzip_is_accepted(case: Case, rpc: Rpc) -> None:
     """Requests compressed with gzip are accepted on every RPC."""
-    (job_id,) = case.submit()
-    case.finish([job_id])
     profile = dataclasses.replace(case.profile, compression="gzip")
     client = case.connect("gzip", endpoint=dataclasses.replace(case.endpoint, profile=profile))
-    request = good_request(case, rpc, job_id)
+    request = good_request(case, rpc, _finished(case))
     padded(request, 2000)
-    plain = case.attempt(good_request(case, rpc, job_id))
+    plain = case.attempt(good_request(case, rpc, _finished(case)))
     call = case.attempt(request, client=client)
     case.expect("WIRE-02", call.code == plain.code, f"the answer of a plain request: {describe(plain)}", describe(call), call)
 
 
-@covers("WIRE-03")
+@covers("WIRE-03", alone=True)
 @pytest.mark.parametrize("rpc", [Rpc.EXECUTE, Rpc.BATCH], ids=["single", "batch"])
 def test_large_requests_are_accepted(case: Case, rpc: Rpc) -> None:
     """Submissions above gRPC's default limit of 4 MiB are accepted, up to the profile's limit (tried up to 64 MiB)."""
@@ -124,7 +129,7 @@ GARBAGE = (b"\x0a\x7f", b"\xff" * 11, b"\x1a\x05ab", b"\x07", bytes(40))
 """Octets that are no message of any kind: cut off, overlong, with a wire type or a field number that does not exist."""
 
 
-@covers("WIRE-04", "WIRE-08")
+@covers("WIRE-04", "WIRE-08", alone=True, tier="light")
 @EVERY_RPC
 def test_garbage_is_an_error(case: Case, rpc: Rpc) -> None:
     """Octets that are not a message get an error, and the endpoint goes on serving."""
@@ -133,6 +138,36 @@ def test_garbage_is_an_error(case: Case, rpc: Rpc) -> None:
         case.expect("WIRE-04", code != "OK", f"an error for the octets {body[:8].hex()}...", code)
         case.expect("WIRE-04", code != "UNAVAILABLE", f"an answer to the octets {body[:8].hex()}..., not a lost connection", code)
     expect_service(case, "WIRE-08", f"octets that are no {rpc.value} request")
+
+
+@covers("WIRE-04", tier="read-only")
+@EVERY_READ
+def test_garbage_in_a_read_is_an_error(case: Case, rpc: Rpc) -> None:
+    """Octets that are not a message get an error from the calls that read, and the next good call an answer."""
+    for body in GARBAGE:
+        code = raw_code(case.client, rpc.path, body, case.deadlines.call)
+        refused = code not in {"OK", "UNAVAILABLE"}
+        case.expect("WIRE-04", refused, f"an error for the octets {body[:8].hex()}..., on a connection that stays", code)
+    after = case.attempt(case.requests.status(NOBODYS))
+    case.expect("WIRE-04", after.code != "UNAVAILABLE", "an answer to a good call afterwards", describe(after), after)
+
+
+@covers("WIRE-01", "WIRE-02", tier="read-only")
+@EVERY_READ
+def test_a_read_may_be_compressed_and_hold_unknown_fields(case: Case, rpc: Rpc) -> None:
+    """About a job that does not exist, a request with unknown fields, or compressed with gzip, gets what a plain one gets."""
+    timeout = min(3.0, case.deadlines.call)
+    plain = case.attempt(good_request(case, rpc, NOBODYS), timeout=timeout)
+    expected = f"the answer of a plain request: {describe(plain)}"
+    for field in UNKNOWN_FIELDS:
+        request = good_request(case, rpc, NOBODYS)
+        request.MergeFromString(field)
+        call = case.attempt(request, timeout=timeout)
+        case.expect("WIRE-01", call.code == plain.code, expected, describe(call), call)
+    profile = dataclasses.replace(case.profile, compression="gzip")
+    client = case.connect("gzip", endpoint=dataclasses.replace(case.endpoint, profile=profile))
+    call = case.attempt(good_request(case, rpc, NOBODYS), client=client, timeout=timeout)
+    case.expect("WIRE-02", call.code == plain.code, expected, describe(call), call)
 
 
 def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -> str:
@@ -145,8 +180,7 @@ def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -
     return "OK"
 
 
-@covers("WIRE-05")
-@pytest.mark.parametrize(
+UNKNOWN_METHODS = pytest.mark.parametrize(
     "path",
     [
         pytest.param(f"/{SERVICE}/NoSuchMethod", id="method"),
@@ -155,11 +189,22 @@ def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -
         pytest.param("/no.such.Service/Method", id="service"),
     ],
 )
+
+
+@covers("WIRE-05", tier="read-only")
+@UNKNOWN_METHODS
 def test_an_unknown_method_is_unimplemented(case: Case, path: str) -> None:
-    """An unknown method is UNIMPLEMENTED, with an empty body and with a real one."""
-    for body in (b"", case.requests.execute().SerializeToString()):
-        code = raw_code(case.client, path, body, case.deadlines.call)
-        case.expect("WIRE-05", code == "UNIMPLEMENTED", f"UNIMPLEMENTED for {path}", code)
+    """An unknown method is UNIMPLEMENTED."""
+    code = raw_code(case.client, path, b"", case.deadlines.call)
+    case.expect("WIRE-05", code == "UNIMPLEMENTED", f"UNIMPLEMENTED for {path}", code)
+
+
+@covers("WIRE-05", tier="light")
+@UNKNOWN_METHODS
+def test_an_unknown_method_takes_no_submission(case: Case, path: str) -> None:
+    """An unknown method is UNIMPLEMENTED although its body is that of a good submission."""
+    code = raw_code(case.client, path, case.requests.execute().SerializeToString(), case.deadlines.call)
+    case.expect("WIRE-05", code == "UNIMPLEMENTED", f"UNIMPLEMENTED for {path}", code)
 
 
 @covers("WIRE-06")
@@ -186,7 +231,7 @@ def test_a_short_deadline_ends_promptly(case: Case) -> None:
     )
 
 
-@covers("WIRE-07")
+@covers("WIRE-07", tier="read-only")
 def test_observe_health(case: Case) -> None:
     """What the standard health service says, with a name and without."""
     for name in ("", SERVICE):
@@ -201,7 +246,28 @@ def test_observe_health(case: Case) -> None:
             case.observe("WIRE-07", f"health of {name or 'the server'}: {told}")
 
 
-@covers("WIRE-08")
+MOST_DIFFERENCES = 40
+"""How many differences between descriptors are put on record in full."""
+LONGEST_DIFFERENCE = 300
+"""Characters of a difference that are put on record: names come from the endpoint."""
+
+
+@covers("WIRE-07", tier="read-only")
+def test_observe_reflection(case: Case) -> None:
+    """Whether the endpoint reflects its descriptors, and where they differ from ours."""
+    found = reflect(case.endpoint, timeout=case.deadlines.call)
+    name = f"server reflection ({found.version})" if found.version else "server reflection"
+    if found.contract is None:
+        case.observe("WIRE-07", f"{name}: {found.problem}"[:LONGEST_DIFFERENCE])
+        return
+    apart = list(differences(our_contract(), found.contract))
+    told = f"{len(apart)} differences from our descriptors" if apart else "agrees with our descriptors field by field"
+    case.observe("WIRE-07", f"{name}: {told}")
+    for text in apart[:MOST_DIFFERENCES]:
+        case.observe("WIRE-07", text[:LONGEST_DIFFERENCE])
+
+
+@covers("WIRE-08", alone=True)
 @EVERY_RPC
 def test_a_bad_request_harms_nobody_else(case: Case, rpc: Rpc) -> None:
     """A bad request, in whatever RPC, does not keep good ones from being served, before it, beside it or after it."""

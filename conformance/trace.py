@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping
 
 import conformance
+from harness.known import verify
+from harness.profile import Profile
+from harness.requirements import builtin_catalogue
 
 
 def checks_by_requirement() -> Mapping[str, tuple[str, ...]]:
@@ -21,3 +25,17 @@ def checks_by_requirement() -> Mapping[str, tuple[str, ...]]:
             for requirement in marks[0].args if marks else ():
                 found.setdefault(requirement, []).append(f"{item.name}.py::{name}")
     return {requirement: tuple(names) for requirement, names in found.items()}
+
+
+def check_names() -> tuple[str, ...]:
+    """Return the names of all checks, without their parameters."""
+    return tuple(dict.fromkeys(name for names in checks_by_requirement().values() for name in names))
+
+
+def verify_known_failures(profile: Profile) -> None:
+    """Refuse known failures of requirements or checks that do not exist. Raises ConfigError.
+
+    Parameters are not looked at; they are known once pytest has collected the checks, which is when it looks again.
+    """
+    bare = [dataclasses.replace(item, check=item.check and item.check.partition("[")[0]) for item in profile.known_failures]
+    verify(bare, (item.id for item in builtin_catalogue()), check_names(), unique=False)

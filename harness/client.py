@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 import grpc
 from google.protobuf.message import Message
 
-from harness.budget import Spending
+from harness.budget import Spender, Spending
 from harness.call import REQUEST_TYPES, RESPONSE_TYPES, Call, RpcError, jobs_in, prepare, translate
 from harness.channel import open_aio_channel, open_channel
 from harness.endpoint import Endpoint
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 DEFAULT = "\0default"
 """Stands for the profile's default identity."""
+_CHANGING = frozenset({Rpc.EXECUTE, Rpc.BATCH, Rpc.CANCEL})
 _HEALTH = "/grpc.health.v1.Health/Check"
 """A method that does no harm and is known to many servers; those that do not know it say so, which is an answer too."""
 
@@ -53,14 +54,14 @@ class _Base:
         name: str = "client",
         identity: str | None = DEFAULT,
         on_call: Callable[[Call], None] | None = None,
-        spending: Spending | None = None,
+        spending: Spender | None = None,
         origin_ns: int = 0,
     ) -> None:
         self.endpoint = endpoint
         self.name = name
         self.identity = endpoint.profile.default_identity if identity == DEFAULT else identity
         self._on_call = on_call
-        self._spending = spending or Spending(endpoint.profile.budget)
+        self._spending: Spender = spending or Spending(endpoint.profile.budget)
         self._origin_ns = origin_ns
 
     def timeout_of(self, rpc: Rpc) -> float:
@@ -71,7 +72,7 @@ class _Base:
         )
 
     def _begin(self, rpc: Rpc, request: Message, timeout: float | None, extra: Sequence[tuple[str, str]]) -> _Begun:
-        self._spending.spend(jobs=jobs_in(request))
+        self._spending.spend(jobs=jobs_in(request), changes=rpc in _CHANGING)
         request_id, headers = prepare(self.endpoint, self.identity, extra)
         timeout = self.timeout_of(rpc) if timeout is None else timeout
         return _Begun(rpc, request, timeout, request_id, headers, time.monotonic_ns())
@@ -167,7 +168,11 @@ class ControllerClient(_Base):
         return cast("pb.GetControllerJobStatusResponse", self.call(Rpc.STATUS, request, **how).response)
 
     def raw(self, path: str, body: bytes, *, timeout: float, metadata: Sequence[tuple[str, str]] = ()) -> bytes:
-        """Send octets to any method and return the octets of the answer. Raises grpc.RpcError as it is."""
+        """Send octets to any method and return the octets of the answer.
+
+        Raises grpc.RpcError as it is, or BudgetExceededError; jobs in the octets are not counted.
+        """
+        self._spending.spend(changes=any(path == rpc.path for rpc in _CHANGING))
         _, headers = prepare(self.endpoint, self.identity, metadata)
         method: Any = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
         return cast("bytes", method(body, timeout=timeout, metadata=headers))

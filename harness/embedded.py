@@ -18,12 +18,21 @@ from typing import Any
 
 from harness.endpoint import Endpoint, resolve
 from harness.errors import ConfigError
-from harness.facts import Observer
+from harness.facts import TARGET, Observer
 from harness.keeper import Keeper
-from harness.profile import EMBEDDED, Profile
+from harness.profile import EMBEDDED, Profile, check_lanes
+from harness.server.mutants import MUTANTS
 
 HANDOVER = "CONTROLLER_HARNESS_SERVER"
 """Environment variable that tells a child process of a server that its parent has already started."""
+
+
+def mutants_by_requirement() -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the deliberately wrong reference Controllers by the requirement that each breaks."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, item in MUTANTS.items():
+        found[item.requirement] = (*found.get(item.requirement, ()), name)
+    return found
 
 
 @contextlib.contextmanager
@@ -33,6 +42,7 @@ def endpoint_for(profile: Profile, base: Path) -> Iterator[Endpoint]:
     A process whose parent has started one already uses that one. Raises ConfigError for a profile that cannot be resolved,
     UnreachableError when the server does not start.
     """
+    check_lanes(profile)
     if profile.address != EMBEDDED:
         yield resolve(profile, base)
     elif HANDOVER in os.environ:
@@ -75,10 +85,9 @@ def _endpoint(profile: Profile, base: Path, server: Mapping[str, Any]) -> Endpoi
 def _observer(profile: Profile, bound: Mapping[str, Any]) -> Observer | None:
     if not profile.embedded.observer:
         return None
-    processor = profile.target.quantum_processor_id
     return Observer(
         url=f"http://{bound['host']}:{bound['observer_port']}/metrics",
-        labels={"processor": processor} if processor is not None else {},
+        labels={"processor": TARGET} if profile.target.quantum_processor_id is not None else {},
     )
 
 
@@ -93,8 +102,12 @@ def _server(profile: Profile, tokens: Mapping[str, str], folder: Path) -> Iterat
     # -P: modules of the current folder are none of the server's business.
     command = [sys.executable, "-P", "-m", "harness.cli", "serve", "--json", "--stop-with-stdin"]
     command += ["--queue-capacity", str(profile.embedded.queue_capacity), "--executors", str(profile.embedded.executors)]
+    for target in profile.targets if profile.lanes else ():
+        command += ["--processor", str(target.quantum_processor_id)]
     if profile.embedded.mutant is not None:
         command += ["--mutant", profile.embedded.mutant]
+    if profile.embedded.variant is not None:
+        command += ["--variant", profile.embedded.variant]
     if profile.embedded.store:
         command += ["--store", str(folder / "store.sqlite")]
     if tokens:

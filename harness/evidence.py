@@ -28,3 +28,9 @@ def save_history(folder: Path, check: str, operations: Sequence[Operation]) -> N
     make_folder(folder / "histories")
     target = folder / "histories" / f"{check.replace('.py::', '-')}.jsonl"
     write_atomically(target, "".join(history_lines(operations, about=check)).encode())
+
+
+def save_plan(folder: Path, name: str, text: str) -> None:
+    """Write a plan to `plans/` in `folder`, where `controller-harness replay` finds it. Raises HarnessError."""
+    make_folder(folder / "plans")
+    write_atomically(folder / "plans" / name, text.encode())

@@ -83,6 +83,7 @@ class Job:
 ROLES: Mapping[str, str] = {
     "quick": "a job that succeeds within milliseconds; most checks use it",
     "slow": "a job that succeeds and runs long enough to be watched (about a second); holds an executor busy",
+    "long": "a job like `slow`, but some times as long; holds an executor where `slow` has been too short, on a busy machine",
     "post_processed": "a job that succeeds and spends about a second in post-processing",
     "user_failure": "a job that fails because of its program",
     "correlated": "a job whose result shows its configuration (see correlation)",

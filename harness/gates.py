@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from harness.errors import ExitCode, worst
 from harness.record import (
     CheckLine,
+    Discrepancy,
     Footer,
     Interval,
+    KnownLine,
     Latency,
     Ledger,
     Line,
@@ -21,6 +23,7 @@ from harness.record import (
     SectionEnd,
     SectionStart,
     ThresholdLine,
+    is_strict,
 )
 
 REQUIREMENT_VERDICTS = (
@@ -53,7 +56,7 @@ class RequirementVerdict:
 def requirement_verdicts(lines: Iterable[Line]) -> dict[str, RequirementVerdict]:
     """Return the verdict of every requirement of the catalogue, then of ids that only checks name (taken as MUST).
 
-    A discrepancy of any check fails the requirement that it names, unless the check is a known failure. A failed check
+    A discrepancy of any check fails the requirement that it names, unless it is a known failure. A failed check
     says nothing about the other requirements that it covers, and so leaves them inconclusive; one that failed without
     naming anything fails them all.
     """
@@ -90,6 +93,17 @@ def conformance_exit(lines: Iterable[Line], strict: bool = False) -> tuple[ExitC
     return ExitCode.OK, _conformance_summary(verdicts)
 
 
+def stale_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
+    """Return whether the profile's known failures still fail: OK without a word, or a configuration error that names those."""
+    stale = [line for line in lines if isinstance(line, KnownLine) and line.state == "stale"]
+    if not stale:
+        return ExitCode.OK, ""
+    told = "; ".join(f"{line.name} (passed: {_some(line.checks)})" for line in stale)
+    if len(stale) == 1:
+        return ExitCode.USAGE, f"1 known failure no longer fails: {told}; remove it from the profile."
+    return ExitCode.USAGE, f"{len(stale)} known failures no longer fail: {told}; remove them from the profile."
+
+
 def load_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
     """Return what the load part of a run amounts to, and why in one sentence."""
     found = tuple(lines)
@@ -106,7 +120,10 @@ def load_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
 
 
 def record_exit(record: Record, strict: bool = False) -> tuple[ExitCode, str]:
-    """Return the exit code of a whole record and why: the worst of what its lines show and of what was stored with them."""
+    """Return the exit code of a whole record and why: the worst of what its lines show and of what was stored with them.
+
+    A run that was made with `strict` is judged so ever after.
+    """
     outcomes = outcomes_of(record, strict)
     code = worst(item for item, _ in outcomes)
     return code, " ".join(reason for item, reason in outcomes if item is code)
@@ -130,7 +147,10 @@ def _outcomes(record: Record, strict: bool) -> Iterator[tuple[ExitCode, str]]:
     elif not started:
         yield ExitCode.NOT_VALID, "Nothing was run: the record holds neither checks nor load."
     if "conformance" in started:
-        yield conformance_exit(record.lines, strict)
+        yield conformance_exit(record.lines, strict or is_strict(record.lines))
+        stale = stale_exit(record.lines)
+        if stale[0] is not ExitCode.OK:
+            yield stale
     if "load" in started:
         yield load_exit(record.lines)
     for section in started:
@@ -167,11 +187,12 @@ def _judge(identifier: str, line: RequirementLine | None, covered: Sequence[Chec
 
 def _verdict(identifier: str, covered: Sequence[CheckLine]) -> tuple[str, str]:
     naming = [check for check in covered if any(item.requirement == identifier for item in check.discrepancies)]
+    unexcused = any(_is_open(check, item, identifier) for check in covered for item in check.discrepancies)
     silent = [check for check in covered if check.verdict == "fail" and not check.discrepancies]
-    if silent or any(check.verdict != "known_failure" for check in naming):
+    if silent or unexcused:
         return "fail", ""
     if naming:
-        return "known_failure", _first_reason(naming)
+        return "known_failure", _known_reason(naming, identifier)
     undecided = [check for check in covered if check.verdict in {"inconclusive", "fail"}]
     if undecided:
         first = undecided[0]
@@ -184,6 +205,16 @@ def _verdict(identifier: str, covered: Sequence[CheckLine]) -> tuple[str, str]:
         if these:
             return verdict, "" if verdict == "pass" else _first_reason(these)
     return "not_checked", "no check of it ran"
+
+
+def _is_open(check: CheckLine, item: Discrepancy, identifier: str) -> bool:
+    """Whether nothing excuses a discrepancy of a requirement."""
+    return item.requirement == identifier and not item.known and check.verdict != "known_failure"
+
+
+def _known_reason(checks: Iterable[CheckLine], identifier: str) -> str:
+    reasons = (item.known for check in checks for item in check.discrepancies if item.requirement == identifier and item.known)
+    return next(reasons, "") or _first_reason(checks)
 
 
 def _first_reason(checks: Iterable[CheckLine]) -> str:

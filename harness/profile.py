@@ -6,12 +6,15 @@ every run. Pure: `load_profile` takes text; files and environment variables are 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.config import load, option
-from harness.facts import Budget, Embedded, Facts
+from harness.errors import ConfigError
+from harness.facts import TARGET, Budget, Embedded, Facts
 from harness.fixtures import ROLES, Correlation, Job
+from harness.known import KnownFailure
 
 EMBEDDED = "embedded"
 """The address that means: start our own reference Controller and talk to that."""
@@ -80,6 +83,11 @@ class Target:
         if self.quantum_processor_id is not None and self.endpoint_id is not None:
             raise ValueError("give quantum_processor_id or endpoint_id, not both")
 
+    @property
+    def name(self) -> str:
+        """The processor or the endpoint that is named; empty without a target."""
+        return self.quantum_processor_id or self.endpoint_id or ""
+
 
 @dataclass(frozen=True)
 class Deadlines:
@@ -111,12 +119,22 @@ class Profile:
         "name of the caller that most calls are made as; unset: the first", default=None, example="main"
     )
     metadata: Mapping[str, str] = option("headers sent with every call", default={}, secret=True, example="x-tenant: lab")
+    authority: str | None = option(
+        "name that calls are addressed to (`:authority`), if not the address", default=None, example="controller.example"
+    )
     compression: str = option("compression of requests", default="none", choices=("none", "gzip"))
     target: Target = option("where a gateway sends the request", default=Target())
+    lanes: tuple[Target, ...] = option(
+        "further targets, equal to `target` and independent of it: checks run on all of them at the same time, one on each",
+        default=(),
+    )
     deadlines: Deadlines = option("how long calls and states may take", default=Deadlines())
     correlation: Correlation | None = option("how results show their configuration", default=None)
     facts: Facts = option("what is known beyond the spec", default=Facts())
     budget: Budget = option("what no run may exceed", default=Budget())
+    known_failures: tuple[KnownFailure, ...] = option(
+        "what is known not to hold; an entry of which everything holds is an error", default=()
+    )
     embedded: Embedded = option("how to start the reference Controller (address `embedded` only)", default=Embedded())
 
     def __post_init__(self) -> None:
@@ -134,6 +152,17 @@ class Profile:
         """Name of the caller that most calls are made as; None without credentials."""
         return self.identity or next(iter(self.identities), None)
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets that checks run on, the profile's own first."""
+        return (self.target, *self.lanes)
+
+    def aimed(self, target: Target) -> Profile:
+        """Return the profile of one lane: its only target is `target`, and the observer counts the jobs of that target."""
+        observer = self.facts.observer
+        facts = self.facts if observer is None else dataclasses.replace(self.facts, observer=observer.aimed(target.name))
+        return dataclasses.replace(self, target=target, lanes=(), facts=facts)
+
 
 def load_profile(text: str, source: str) -> Profile:
     """Decode a profile from YAML text; `source` names it in errors. Raises ConfigError."""
@@ -144,3 +173,20 @@ def _check_address(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"address: {address!r} is not host:port; write for example 127.0.0.1:50051")
+
+
+def check_lanes(profile: Profile) -> None:
+    """Raise ConfigError unless checks can run on all targets at once, each with a count of its own."""
+    problem = hint = ""
+    observer = profile.facts.observer
+    if any(not target.name for target in profile.targets):
+        problem, hint = "a lane is a target of its own", "give `target` and every lane a quantum_processor_id or an endpoint_id"
+    elif len(set(profile.targets)) < len(profile.targets):
+        problem, hint = "two are the same", "the targets must differ from `target` and from one another"
+    elif profile.address == EMBEDDED and any(target.quantum_processor_id is None for target in profile.targets):
+        problem, hint = "the reference Controller has one processor for each", "name them by quantum_processor_id"
+    elif observer is not None and not observer.tells_targets_apart:
+        problem = "facts.observer counts the jobs of all targets together"
+        hint = f"put {TARGET} where it names the target, for example in a label"
+    if profile.lanes and problem:
+        raise ConfigError(problem, key="lanes", hint=hint)

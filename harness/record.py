@@ -23,6 +23,8 @@ VERSION = 1
 FOOTER_MISSING = "the footer is missing: the run did not come to its end"
 """Why a record is incomplete that is whole but for its footer."""
 
+KNOWN_STATES = ("excused", "expired", "stale", "undecided")
+"""What becomes of an entry of the known failures."""
 VERDICTS = ("pass", "fail", "inconclusive", "not_applicable", "known_failure", "skipped")
 
 
@@ -55,7 +57,7 @@ class SectionStart:
 
 @dataclass(frozen=True)
 class RequirementLine:
-    """One line of the catalogue as it stood in this run."""
+    """One line of the catalogue as it stood in this run; `mutants` are the wrong servers that prove its checks."""
 
     id: str
     level: str
@@ -64,16 +66,21 @@ class RequirementLine:
     passages: tuple[str, ...]
     implied: bool
     unobservable: str
+    mutants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """One way in which the endpoint differs from a requirement; `calls` are the numbers of the operations that show it."""
+    """One way in which the endpoint differs from a requirement; `calls` are the numbers of the operations that show it.
+
+    `known` is the reason of the profile's known failure that excuses it; empty: nothing does.
+    """
 
     requirement: str
     expected: str
     observed: str
     calls: tuple[int, ...] = ()
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,11 @@ class CheckLine:
 
     `reason_kind` of an inconclusive check: `unobservable` (the profile offers no way), `disturbed` (could not be brought
     about this time) or `crashed` (the check itself broke). `calls` holds the operations of checks that did not pass.
+
+    How strong a verdict is: `calls_made` and `jobs` (submitted, whether accepted or not) count all attempts together;
+    `interleavings` counts the rounds of the last attempt in which calls of several clients really overlapped; `effort` counts
+    what makes a check dearer on another endpoint: `reads` of a status, how often the executors were `held`, the queue was
+    `filled` and jobs were `counted`. `repeat` is a command line that runs the check again with its `seed`.
     """
 
     check: str
@@ -105,6 +117,32 @@ class CheckLine:
     observations: tuple[Observation, ...] = ()
     calls: tuple[Operation, ...] = ()
     traceback: str = ""
+    jobs: int = 0
+    interleavings: int = 0
+    effort: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+    repeat: str = ""
+
+
+@dataclass(frozen=True)
+class KnownLine:
+    """What became of an entry of the profile's known failures, which names a requirement or a check.
+
+    `state` is `excused` (`checks` failed as known), `expired` (they failed, but the entry no longer excuses it), `stale` (all
+    of `checks` passed: the entry has to go) or `undecided` (`checks` did not run, or could not say).
+    """
+
+    requirement: str
+    check: str
+    reason: str
+    expires: str
+    state: str
+    checks: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the entry names."""
+        return self.requirement or self.check
 
 
 @dataclass(frozen=True)
@@ -178,12 +216,25 @@ class Footer:
     lines: int
 
 
-Line = Header | SectionStart | RequirementLine | CheckLine | Interval | Latency | Ledger | ThresholdLine | SectionEnd | Footer
+Line = (
+    Header
+    | SectionStart
+    | RequirementLine
+    | CheckLine
+    | KnownLine
+    | Interval
+    | Latency
+    | Ledger
+    | ThresholdLine
+    | SectionEnd
+    | Footer
+)
 _TYPES: Mapping[str, type] = {
     "header": Header,
     "section_start": SectionStart,
     "requirement": RequirementLine,
     "check": CheckLine,
+    "known_failure": KnownLine,
     "interval": Interval,
     "latency": Latency,
     "ledger": Ledger,
@@ -221,6 +272,16 @@ def decode(text: str) -> Line:
     data = parse_object(text)
     line: Line = rebuild(data, _TYPES[data.pop("type")])
     return line
+
+
+def failed_checks(lines: Iterable[Line]) -> tuple[str, ...]:
+    """Return the names of the checks that failed or stayed open."""
+    return tuple(line.check for line in lines if isinstance(line, CheckLine) and line.verdict in {"fail", "inconclusive"})
+
+
+def is_strict(lines: Iterable[Line]) -> bool:
+    """Whether a run was asked to fail for a SHOULD as for a MUST."""
+    return any(isinstance(line, SectionStart) and line.detail.get("strict") is True for line in lines)
 
 
 def read_record(lines: Iterable[str], source: str) -> Record:

@@ -46,7 +46,7 @@ _PLAIN_ID = re.compile(r"[A-Z]{1,20}-[0-9]{1,6}", re.ASCII)
 def render_html(view: View) -> bytes:
     """Return the report as UTF-8 HTML; the same view gives the same bytes."""
     text = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             view=view,
@@ -65,7 +65,8 @@ def render_html(view: View) -> bytes:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates with the filters that they share."""
     environment = Environment(
         loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

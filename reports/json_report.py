@@ -39,6 +39,9 @@ def _conformance(conformance: Conformance) -> dict[str, Any]:
         "requirements": _plain(conformance.requirements),
         "failures": [_failure(failure) for failure in conformance.failures],
         "known_failures": [_failure(failure) for failure in conformance.known_failures],
+        "known": _plain(conformance.known),
+        "strict": conformance.strict,
+        "plan": conformance.plan,
         "observations": _plain(conformance.observations),
         "checks": _plain(conformance.checks),
     }
@@ -46,7 +49,13 @@ def _conformance(conformance: Conformance) -> dict[str, Any]:
 
 def _failure(failure: Failure) -> dict[str, Any]:
     findings = [
-        {"check": item.check.key, "expected": item.expected, "observed": item.observed, "calls": list(item.numbers)}
+        {
+            "check": item.check.key,
+            "expected": item.expected,
+            "observed": item.observed,
+            "calls": list(item.numbers),
+            "known": item.known,
+        }
         for item in failure.findings
     ]
     return {"requirement": failure.requirement.id, "level": failure.requirement.level, "findings": findings}

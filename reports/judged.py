@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from harness.gates import RequirementVerdict, requirement_verdicts
 from harness.history import Ok, Operation, Unknown
-from harness.record import CheckLine, Line, RequirementLine, SectionStart
+from harness.record import CheckLine, Discrepancy, KnownLine, Line, RequirementLine, SectionStart, is_strict
 from harness.requirements import CHAPTERS
 from reports.text import shortened
 from reports.values import CallView, Chapter, CheckView, Conformance, Failure, Finding, Observed, RequirementView
@@ -23,7 +23,7 @@ _LEVELS = ("MUST", "SHOULD", "INFO")
 _COMPACT = 100
 
 
-def conformance_view(lines: Iterable[Line]) -> Conformance | None:
+def conformance_view(lines: Iterable[Line], *, strict: bool = False) -> Conformance | None:
     """Return what the checks in these lines found out, or None if no conformance section began and no check ran."""
     found = tuple(lines)
     began = any(
@@ -45,7 +45,19 @@ def conformance_view(lines: Iterable[Line]) -> Conformance | None:
         inconclusive=tuple(check for check in checks if check.verdict == "inconclusive"),
         observations=tuple(Observed(item.requirement, line.check, item.text) for line in sources for item in line.observations),
         checks=checks,
+        known=tuple(line for line in found if isinstance(line, KnownLine)),
+        strict=strict or is_strict(found),
+        plan="; ".join(dict.fromkeys(_plan_text(line.detail) for line in found if _has_plan(line))),
     )
+
+
+def _has_plan(line: Line) -> TypeGuard[SectionStart]:
+    return isinstance(line, SectionStart) and line.section == "conformance" and "plan" in line.detail
+
+
+def _plan_text(detail: Mapping[str, Any]) -> str:
+    lanes = detail.get("lanes", 1)
+    return str(detail["plan"]) + (f", on {lanes} targets at once" if lanes != 1 else "")
 
 
 def call_view(operation: Operation) -> CallView:
@@ -99,6 +111,10 @@ def _check_view(key: str, line: CheckLine) -> CheckView:
         calls=tuple(call_view(call) for call in shown),
         calls_left_out=len(line.calls) - len(shown),
         traceback=line.traceback,
+        jobs=line.jobs,
+        interleavings=line.interleavings,
+        seed=line.seed,
+        repeat=line.repeat,
     )
 
 
@@ -120,6 +136,7 @@ def _requirement_view(verdict: RequirementVerdict, line: RequirementLine | None,
         verdict=verdict.verdict,
         reason=verdict.reason,
         checks=tuple(check.key for check in checks if check.name in verdict.checks),
+        mutants=line.mutants if line else (),
     )
 
 
@@ -140,15 +157,24 @@ def _chapters(requirements: Iterable[RequirementView]) -> tuple[Chapter, ...]:
 def _failure(requirement: RequirementView, checks: Sequence[CheckView], *, known: bool) -> Failure:
     findings: list[Finding] = []
     for check in checks:
-        if check.key not in requirement.checks or (check.verdict == "known_failure") is not known:
+        if check.key not in requirement.checks:
             continue
         findings += [
             Finding(
-                check, item.expected, item.observed, tuple(call for call in check.calls if call.number in item.calls), item.calls
+                check,
+                item.expected,
+                item.observed,
+                tuple(call for call in check.calls if call.number in item.calls),
+                item.calls,
+                item.known,
             )
             for item in check.discrepancies
-            if item.requirement == requirement.id
+            if item.requirement == requirement.id and _is_known(check, item) is known
         ]
-        if check.verdict in {"fail", "known_failure"} and not check.discrepancies:
-            findings.append(Finding(check, requirement.statement, check.reason or "the check failed", check.calls, ()))
+        if check.verdict == ("known_failure" if known else "fail") and not check.discrepancies:
+            findings.append(Finding(check, requirement.statement, check.reason or "the check failed", check.calls, (), ""))
     return Failure(requirement, tuple(findings))
+
+
+def _is_known(check: CheckView, item: Discrepancy) -> bool:
+    return bool(item.known) or check.verdict == "known_failure"

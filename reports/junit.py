@@ -1,6 +1,7 @@
 """JUnit XML for CI systems: a suite per chapter, a case per requirement; thresholds and the ledger are cases as well. Pure.
 
-There is no standard, only common use: `failure` for what fails the gate or warns of it, `skipped` for what could not be said.
+There is no standard, only common use: `failure` for what fails the gate, `system-out` for what warns of it, `skipped` for what
+could not be said.
 """
 
 from __future__ import annotations
@@ -34,20 +35,33 @@ def render_junit(view: View) -> bytes:
 
 def _conformance_suites(root: Element, conformance: Conformance) -> None:
     failures = {failure.requirement.id: failure for failure in conformance.failures}
-    seconds = {check.key: check.seconds for check in conformance.checks}
+    checks = {check.key: check for check in conformance.checks}
     for chapter in conformance.chapters:
         suite = SubElement(root, "testsuite", name=clean(chapter.name))
         for item in chapter.requirements:
-            spent = sum(seconds[key] for key in item.checks)
+            spent = sum(checks[key].seconds for key in item.checks)
             case = SubElement(suite, "testcase", classname=clean(chapter.name), name=clean(item.id), time=f"{spent:.3f}")
             properties = SubElement(case, "properties")
             for name, value in (("level", item.level), ("statement", item.statement)):
                 SubElement(properties, "property", name=name, value=clean(value))
-            _outcome(case, item, failures.get(item.id))
+            covering = [checks[key] for key in item.checks]
+            strength = (
+                ("calls", sum(check.calls_made for check in covering)),
+                ("jobs", sum(check.jobs for check in covering)),
+                ("interleavings", sum(check.interleavings for check in covering)),
+                ("oracles", ", ".join(dict.fromkeys(name for check in covering for name in check.oracles))),
+                ("seed", ", ".join(dict.fromkeys(str(check.seed) for check in covering))),
+            )
+            for name, figure in strength if covering else ():
+                SubElement(properties, "property", name=name, value=clean(str(figure)))
+            _outcome(case, item, failures.get(item.id), strict=conformance.strict)
 
 
-def _outcome(case: Element, item: RequirementView, failure: Failure | None) -> None:
-    if failure is not None and item.level != "INFO":
+def _outcome(case: Element, item: RequirementView, failure: Failure | None, *, strict: bool) -> None:
+    if failure is not None and item.level == "SHOULD" and not strict:
+        # What reads this fails a build for every failure; a warning must not.
+        SubElement(case, "system-out").text = clean(shortened(f"warning: {item.statement}\n\n{_findings(failure)}", _LONGEST))
+    elif failure is not None and item.level != "INFO":
         _child(case, "failure", f"{item.level}: {item.statement}", _findings(failure), kind=item.level)
     elif item.verdict not in {"pass", "fail"}:
         reason = item.verdict.replace("_", " ")

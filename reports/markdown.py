@@ -56,11 +56,13 @@ def _lines(view: View) -> Iterator[str]:
 
 
 def _conformance(conformance: Conformance) -> Iterator[str]:
+    yield escape(_mode(conformance))
+    yield ""
     if conformance.failures:
         yield "### Failed"
         yield from _table(
-            ("Requirement", "Level", "Expected", "Observed"),
-            ((item.requirement.id, item.requirement.level, *_first(item)) for item in conformance.failures),
+            ("Requirement", "Level", "Expected", "Observed", "Strength"),
+            ((item.requirement.id, item.requirement.level, *_first(item), _strength(item)) for item in conformance.failures),
         )
     if conformance.known_failures:
         yield "### Known failures"
@@ -70,6 +72,15 @@ def _conformance(conformance: Conformance) -> Iterator[str]:
     if undecided:
         yield "### Inconclusive"
         yield from _table(("Requirement", "Level", "Reason"), ((item.id, item.level, item.reason) for item in undecided))
+
+
+def _mode(conformance: Conformance) -> str:
+    mode = "strict: a failed SHOULD fails the run" if conformance.strict else "a failed SHOULD is a warning"
+    return f"{conformance.plan}; {mode}." if conformance.plan else f"{mode[:1].upper()}{mode[1:]}."
+
+
+def _strength(failure: Failure) -> str:
+    return failure.findings[0].check.strength if failure.findings else ""
 
 
 def _first(failure: Failure) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import ExitCode
-from harness.record import Discrepancy, Ledger, ThresholdLine
+from harness.gates import plural
+from harness.record import Discrepancy, KnownLine, Ledger, ThresholdLine
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,18 @@ class CheckView:
     calls: tuple[CallView, ...]
     calls_left_out: int
     traceback: str
+    jobs: int
+    interleavings: int
+    seed: int
+    repeat: str
+
+    @property
+    def strength(self) -> str:
+        """What the verdict rests on, in a few words."""
+        parts = [plural(self.calls_made, "call"), plural(self.jobs, "job")]
+        parts += [plural(self.interleavings, "interleaving")] if self.interleavings else []
+        parts += [f"seen through {', '.join(self.oracles)}"] if self.oracles else []
+        return ", ".join([*parts, f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -111,11 +124,12 @@ class Finding:
     observed: str
     calls: tuple[CallView, ...]
     numbers: tuple[int, ...]
+    known: str
 
 
 @dataclass(frozen=True)
 class RequirementView:
-    """One line of the matrix: the requirement, its verdict, and the keys of the checks that cover it."""
+    """One line of the matrix: the requirement, its verdict, the keys of the checks that cover it, and what proves those."""
 
     id: str
     level: str
@@ -126,6 +140,7 @@ class RequirementView:
     verdict: str
     reason: str
     checks: tuple[str, ...]
+    mutants: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -160,7 +175,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Conformance:
-    """All that checks found out."""
+    """All that checks found out; `plan` is the tier with what it was going to take, `strict` has a failed SHOULD count."""
 
     chapters: tuple[Chapter, ...]
     failures: tuple[Failure, ...]
@@ -168,6 +183,9 @@ class Conformance:
     inconclusive: tuple[CheckView, ...]
     observations: tuple[Observed, ...]
     checks: tuple[CheckView, ...]
+    known: tuple[KnownLine, ...]
+    strict: bool
+    plan: str
 
     @property
     def requirements(self) -> tuple[RequirementView, ...]:

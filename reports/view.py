@@ -46,7 +46,7 @@ def build_view(records: Sequence[Record], *, strict: bool = False) -> View:
         raise ValueError("a report needs at least one record")
     found = [cleaned(record) for record in records]
     lines = [line for record in found for line in record.lines]
-    conformance = conformance_view(lines)
+    conformance = conformance_view(lines, strict=strict)
     loads = tuple(load for record in found for load in load_views(record.lines))
     runs = tuple(_run(record) for record in found)
     verdict, notices = _overall(found, conformance, strict)
@@ -69,9 +69,11 @@ def _overall(records: Sequence[Record], conformance: Conformance | None, strict:
         kind = "incomplete"
     reason = " ".join(dict.fromkeys(text for item, text in outcomes if item is code))
     notices = [text for item, text in outcomes if item not in {code, ExitCode.OK}]
+    notices += _known_notices(conformance) if conformance else []
+    strict = strict or bool(conformance and conformance.strict)
     warnings = conformance.count("fail", "SHOULD") if conformance else 0
     if warnings and not (strict and code is ExitCode.VIOLATION):
-        notices.append(f"{plural(warnings, 'SHOULD requirement')} not met: a warning, no violation.")
+        notices.append(f"{plural(warnings, 'SHOULD requirement')} not met: a warning, no violation (without --strict).")
     endpoints = list(dict.fromkeys(record.header.endpoint for record in records))
     if len(endpoints) > 1:
         notices.append(f"The records concern different endpoints: {', '.join(endpoints)}.")
@@ -81,6 +83,16 @@ def _overall(records: Sequence[Record], conformance: Conformance | None, strict:
     elif kind == "pass" and warnings:
         label += ", with warnings"
     return Overall(kind, label, reason, code), tuple(dict.fromkeys(notices))
+
+
+def _known_notices(conformance: Conformance) -> list[str]:
+    """Return what there is to say of known failures that do not simply fail as known; stale ones are an outcome of their own."""
+    expired = [line for line in conformance.known if line.state == "expired"]
+    undecided = [line.name for line in conformance.known if line.state == "undecided"]
+    notices = [f"The known failure of {line.name} ({line.reason}) expired on {line.expires}." for line in expired]
+    if undecided:
+        notices.append(f"Known failures that this run says nothing about: {', '.join(undecided)}.")
+    return notices
 
 
 def _title(runs: Sequence[Run]) -> str:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = [*re.findall(r"```\n(.*?)```", README, re.DOTALL), *re.findall(r"`([^`\n]+)`", README)]
 COMMANDS = sorted({line for block in CODE for line in block.splitlines() if line.startswith("controller-harness")})
-PLACEHOLDERS = {"SCENARIO": "quick", "RECORD": "record.jsonl", "HISTORY": "history.jsonl"}
+PLACEHOLDERS = {"SCENARIO": "quick", "RECORD": "record.jsonl", "HISTORY": "history.jsonl", "PLAN": "plan.json"}
 
 
 CONTEXT = click.Context(cli)

@@ -19,7 +19,15 @@ FOLDERS = ("harness", "conformance", "loadtests", "reports", "protos")
 EDGES = {
     *("harness.budget", "harness.call", "harness.channel", "harness.client", "harness.embedded", "harness.endpoint"),
     *("harness.faultline", "harness.faultproxy", "harness.wire"),
-    *("harness.evidence", "harness.keeper", "harness.restart", "harness.probe", "harness.recorder", "harness.requests"),
+    *(
+        "harness.evidence",
+        "harness.keeper",
+        "harness.restart",
+        "harness.probe",
+        "harness.recorder",
+        "harness.reflection",
+        "harness.requests",
+    ),
     *("harness.cli", "harness.stubs"),
     *("harness.server.__main__", "harness.server.clock", "harness.server.edge_grpcio", "harness.server.embedded_thread"),
     *(
@@ -29,7 +37,7 @@ EDGES = {
         "harness.server.sockets",
         "harness.server.sqlite_store",
     ),
-    *("harness.server.store", "harness.server.translate", "harness.server.mutants"),
+    *("harness.server.store", "harness.server.translate", "harness.server.mutants", "harness.server.variants"),
 }
 """What in `harness` may touch sockets, files, clocks, threads or protobuf; a package stands for all its modules."""
 

@@ -16,6 +16,7 @@ from harness.errors import ExitCode
 from harness.histogram import Histogram
 from harness.history import Failed, Ok, Operation, Rpc, Unknown
 from harness.record import (
+    KNOWN_STATES,
     VERDICTS,
     VERSION,
     CheckLine,
@@ -23,6 +24,7 @@ from harness.record import (
     Footer,
     Header,
     Interval,
+    KnownLine,
     Latency,
     Ledger,
     Line,
@@ -59,7 +61,14 @@ LINES: dict[str, Line] = {
     "header": Header("r", TIME, ("x", "y"), "0.1", "3.11", {"grpcio": "1"}, {"cpus": 2}, "h:1", {"name": "x"}, 7),
     "section_start": SectionStart("conformance", TIME, 80, {"suite": "all"}),
     "requirement": RequirementLine(
-        "EXEC-01", "MUST", "EXEC", "It does.", ("ExecuteControllerJobRequest#2.2",), implied=False, unobservable=""
+        "EXEC-01",
+        "MUST",
+        "EXEC",
+        "It does.",
+        ("ExecuteControllerJobRequest#2.2",),
+        implied=False,
+        unobservable="",
+        mutants=("ids-reversed",),
     ),
     "check": CheckLine(
         check="exec::ids",
@@ -76,6 +85,7 @@ LINES: dict[str, Line] = {
         calls=OPERATIONS,
         traceback="",
     ),
+    "known_failure": KnownLine("UUID-08", "", "ticket 12", "2030-12-31", "excused", ("exec::ids",)),
     "interval": Interval(0, "ExecuteControllerJob", 5, {"UNAVAILABLE": 1}, 1, 2, 3, 4, 8),
     "latency": Latency("rpc", "ExecuteControllerJob", "OK", HISTOGRAM),
     "ledger": Ledger(1, 2, 3, 4, 5, 6, 7, 8, 1, (DISCREPANCY,)),
@@ -150,6 +160,7 @@ def test_operations_and_histograms_have_the_same_fields_as_their_json() -> None:
 
 def test_closed_lists_are_those_of_the_code() -> None:
     assert DEFINITIONS["check"]["properties"]["verdict"]["enum"] == list(VERDICTS)
+    assert DEFINITIONS["known_failure"]["properties"]["state"]["enum"] == list(KNOWN_STATES)
     assert DEFINITIONS["requirement"]["properties"]["level"]["enum"] == list(LEVELS)
     assert DEFINITIONS["footer"]["properties"]["exit_code"]["enum"] == [code.value for code in ExitCode]
     assert DEFINITIONS["section_end"]["properties"]["exit_code"] == DEFINITIONS["footer"]["properties"]["exit_code"]
@@ -184,6 +195,9 @@ def test_no_field_may_be_added(name: str) -> None:
         ("check", {"reason_kind": "unknown"}),
         ("check", {"discrepancies": [{"requirement": "EXEC-01"}]}),
         ("check", {"calls": [3]}),
+        ("check", {"jobs": -1}),
+        ("check", {"effort": {"reads": "many"}}),
+        ("known_failure", {"state": "forgotten"}),
         ("interval", {"errors": {"INTERNAL": "1"}}),
         ("interval", {"p50": 1.5}),
         ("latency", {"histogram": {"count": 1}}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_the_template_loads_with_every_key_set(choice: int) -> None:
 
 def test_every_choice_among_excluding_keys_was_made() -> None:
     assert max(len(group) for group in groups_of(Profile)) == 3
-    assert len(groups_of(Profile)) == 4
+    assert len(groups_of(Profile)) == 8
 
 
 def test_every_key_appears_with_its_documentation() -> None:
@@ -107,7 +107,12 @@ def test_what_is_said_to_exclude_each_other_does(cls: type) -> None:
         for other in rule.excludes:
             assert key in rules[other].excludes
             with pytest.raises(ValueError, match=key):
-                cls(**{key: _value(cls, key), other: _value(cls, other)})
+                cls(**{key: _value(cls, key), other: _value(cls, other)}, **_needed(cls))
+
+
+def _needed(cls: type) -> dict[str, object]:
+    """Return the other keys that a class cannot do without."""
+    return {key: "x" for key, _, _, default in fields_of(cls) if default is MISSING}
 
 
 def _value(cls: type, key: str) -> object:

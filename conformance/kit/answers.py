@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+from google.protobuf.message import Message
+
 from harness.call import Call
 from harness.history import Rpc
 from harness.model import ResultStatus, Status
@@ -53,6 +55,22 @@ def status_of(call: Call) -> Status:
     response = cast("pb.GetControllerJobStatusResponse", call.response)
     numbers = pb.GetControllerJobStatusResponse.Status.DESCRIPTOR.values_by_number
     return Status(numbers[response.status].name) if response.status in numbers else Status.UNKNOWN
+
+
+def result_of(call: Call) -> job_pb2.ControllerJobExecutionResult:
+    """Return the result inside an OK answer."""
+    return cast("pb.GetControllerJobResultsResponse", call.response).result
+
+
+def same(first: Message, second: Message) -> bool:
+    """Whether two messages agree in all that the contract knows; fields of a newer one are nobody's business (WIRE-01)."""
+    pair = []
+    for message in (first, second):
+        known = type(message)()
+        known.CopyFrom(message)
+        known.DiscardUnknownFields()
+        pair.append(known)
+    return pair[0] == pair[1]
 
 
 def result_status_of(result: job_pb2.ControllerJobExecutionResult) -> ResultStatus:

@@ -1,10 +1,13 @@
-"""Whether overlapping status reads of one job agree with some single order of events (STA-05)."""
+"""What status reads tell beyond each answer: whether overlapping ones agree (STA-05), and whether any job is still known."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from conformance.kit.answers import status_of
+from conformance.kit.case import Case
 from harness.call import Call
-from harness.model import is_legal_move
+from harness.model import Status, is_legal_move
 
 
 def backward_reads(reads: list[Call]) -> list[tuple[Call, Call]]:
@@ -26,3 +29,12 @@ def backward_reads(reads: list[Call]) -> list[tuple[Call, Call]]:
         if furthest is not None and not is_legal_move(status_of(furthest), status_of(call)):
             problems.append((furthest, call))
     return problems
+
+
+def still_known(case: Case, ids: Iterable[str]) -> bool:
+    """Whether the endpoint still knows any of the jobs; only then is a replay owed."""
+    for job_id in ids:
+        call = case.attempt(case.requests.status(job_id))
+        if call.error is None and status_of(call) is not Status.UNKNOWN:
+            return True
+    return False

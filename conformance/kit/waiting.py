@@ -11,9 +11,10 @@ _GROWTH = 1.5
 
 
 class Patience:
-    """A deadline in seconds, and the pauses until then."""
+    """A deadline in seconds, and the pauses until then, none longer than `longest` seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, longest: float = _LONGEST) -> None:
+        self._longest = longest
         self._end = time.monotonic() + seconds
         self._next = _FIRST
         self._bell = threading.Event()
@@ -25,4 +26,4 @@ class Patience:
     def pause(self) -> None:
         """Wait a little, never beyond the deadline."""
         self._bell.wait(min(self._next, max(0.0, self._end - time.monotonic())))
-        self._next = min(self._next * _GROWTH, _LONGEST)
+        self._next = min(self._next * _GROWTH, self._longest)

@@ -22,13 +22,14 @@ from harness.cli.signals import on_signals
 Event = Mapping[str, Any]
 GRACE = 20.0
 """Seconds that an interrupted child has to write what it has."""
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "CONTROLLER_HARNESS_PROGRESS": "json",
     "PYTHONUNBUFFERED": "1",
     # Modules of the folder that a person happens to be in, and a person's options for pytest, are none of a child's business.
     "PYTHONSAFEPATH": "1",
     "PYTEST_ADDOPTS": "",
 }
+"""What every child finds in its environment."""
 _PREFIXES = ("controller-harness: ", "Exit: ", "ERROR: ")
 """What the children put before a complaint; pytest has words of its own."""
 
@@ -62,7 +63,7 @@ def run_child(
                     process.wait()
                 raise
         errors.seek(0)
-        return ChildResult(process.returncode, _last_line(errors.read(200_000)), stopped.is_set())
+        return ChildResult(process.returncode, last_line(errors.read(200_000)), stopped.is_set())
 
 
 @contextlib.contextmanager
@@ -74,7 +75,7 @@ def _started(command: Sequence[str], environment: Mapping[str, str], errors: IO[
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
-        env={**os.environ, **_ENVIRONMENT, **environment},
+        env={**os.environ, **ENVIRONMENT, **environment},
         start_new_session=True,
     )
     try:
@@ -120,7 +121,8 @@ def _follow(process: subprocess.Popen[str], on_event: Callable[[Event], None]) -
             on_event(event)
 
 
-def _last_line(complaints: str) -> str:
+def last_line(complaints: str) -> str:
+    """Return what a child complained of last, without what its tools put before it."""
     lines = [line.strip() for line in complaints.splitlines() if line.strip()]
     found = lines[-1] if lines else ""
     for prefix in _PREFIXES:

@@ -11,11 +11,11 @@ import click
 from conformance.trace import checks_by_requirement
 from harness.cli.options import known_chapters
 from harness.cli.output import complain, say
+from harness.embedded import mutants_by_requirement
 from harness.endpoint import BUILTIN, read_profile, read_text
 from harness.errors import ConfigError, ExitCode, NotValidError
 from harness.recorder import load_record, make_folder, write_atomically
 from harness.requirements import LEVELS, Requirement, builtin_catalogue, uncited_sentences, verify_passages
-from harness.server.mutants import MUTANTS
 from harness.template import masked, profile_template
 from reports import FORMATS, build_view, render
 
@@ -66,7 +66,7 @@ def requirements(*, as_json: bool, chapters: tuple[str, ...], level: str | None,
         for item in builtin_catalogue()
         if (not wanted or item.chapter in wanted) and (level is None or item.level == level.upper())
     ]
-    traces = checks_by_requirement(), _mutants_by_requirement()
+    traces = checks_by_requirement(), mutants_by_requirement()
     if as_json:
         say(json.dumps([_entry(item, *traces) for item in found], indent=2, ensure_ascii=False))
     else:
@@ -112,25 +112,19 @@ def _listing(found: list[Requirement], checks: Traces, mutants: Traces) -> str:
         lines.append(f"{item.id:<9} {item.level:<7} {item.statement}")
         lines.append(f"{'':<17} rests on {rests}" + (" (implied)" if item.implied else ""))
         lines.append(f"{'':<17} " + (f"checked by {', '.join(covering)}" if covering else f"not checked: {item.unobservable}"))
-        lines += [f"{'':<17} mutants {', '.join(wrong)}"] if wrong else []
+        lines += [f"{'':<17} proven on {len(wrong)} mutants: {', '.join(wrong)}"] if wrong else []
     return "\n".join([*lines, f"{len(found)} requirements"])
-
-
-def _mutants_by_requirement() -> Traces:
-    found: dict[str, list[str]] = {}
-    for name, item in MUTANTS.items():
-        found.setdefault(item.requirement, []).append(name)
-    return found
 
 
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the report [default: that of the first record].")
 @click.option("--format", "formats", multiple=True, type=click.Choice(list(FORMATS)), help="Only this form (repeatable).")
-def report(records: tuple[Path, ...], out: Path | None, formats: tuple[str, ...]) -> int:
+@click.option("--strict", is_flag=True, help="Fail for a SHOULD as for a MUST.")
+def report(records: tuple[Path, ...], out: Path | None, formats: tuple[str, ...], *, strict: bool) -> int:
     """Make the report of run RECORDS again; a folder stands for the record.jsonl in it."""
     paths = [path / "record.jsonl" if path.is_dir() else path for path in records]
-    view = build_view([load_record(path) for path in paths])
+    view = build_view([load_record(path) for path in paths], strict=strict)
     folder = out if out is not None else paths[0].parent
     make_folder(folder)
     for name, data in render(view, formats or tuple(FORMATS)).items():

@@ -22,9 +22,11 @@ _MODULES = {
     "load": "run_commands",
     "report": "info_commands",
     "judge": "judge",
+    "replay": "replay",
     "profile": "info_commands",
     "requirements": "info_commands",
     "serve": "serve",
+    "selftest": "selftest",
 }
 
 

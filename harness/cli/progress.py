@@ -47,6 +47,9 @@ class Display:
 
     def check_event(self, event: Event) -> None:
         """Show an event of a conformance run."""
+        if event["event"] == "plan":
+            self._screen.say(plain(str(event["text"])))
+            return
         name = str(event["check"])
         if event["event"] == "begin":
             self._begin(name, event)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from harness.cli.options import check_options, run_options, selection_arguments
+from conformance.trace import verify_known_failures
+from harness.cli.options import check_options, earlier_record, example_arguments, run_options, selection_arguments
+from harness.cli.output import say
 from harness.cli.runs import Run, conduct
-from harness.endpoint import read_text
+from harness.endpoint import read_profile, read_text
+from harness.errors import ExitCode
+from harness.record import failed_checks
+from harness.recorder import load_record
 from harness.scenario import Scenario, load_scenario
 from loadtests.runner import DEFAULT_SCENARIO, scenario_path
 
@@ -21,12 +28,14 @@ def conformance(
     profile_name: str,
     out: Path | None,
     seed: int | None,
-    chapters: tuple[str, ...],
-    requirements: tuple[str, ...],
-    keyword: str | None,
+    examples: int | None,
+    last_failed: str | None,
+    **chosen: Any,
 ) -> int:
     """Check the promises of the spec against an endpoint, and write record and report."""
-    arguments = selection_arguments(chapters, requirements, keyword)
+    arguments = _arguments(profile_name, last_failed, examples, chosen)
+    if arguments is None:
+        return ExitCode.OK
     return conduct(
         profile_name=profile_name, out=out, seed=seed, kind="conformance", parts=lambda run: run.conformance(arguments)
     )
@@ -53,21 +62,40 @@ def validate(
     profile_name: str,
     out: Path | None,
     seed: int | None,
-    chapters: tuple[str, ...],
-    requirements: tuple[str, ...],
-    keyword: str | None,
+    examples: int | None,
+    last_failed: str | None,
     scenario: str,
+    **chosen: Any,
 ) -> int:
     """Validate an endpoint: conformance, then a short load, then the report."""
-    arguments = selection_arguments(chapters, requirements, keyword)
+    arguments = _arguments(profile_name, last_failed, examples, chosen)
     path, plan = _read(scenario)
 
     def parts(run: Run) -> None:
-        run.conformance(arguments)
+        if arguments is not None:
+            run.conformance(arguments)
         if run.may_go_on:
             run.load(path, plan)
 
     return conduct(profile_name=profile_name, out=out, seed=seed, kind="validate", parts=parts)
+
+
+def _arguments(profile_name: str, last_failed: str | None, examples: int | None, chosen: Mapping[str, Any]) -> list[str] | None:
+    """Return the chosen checks as arguments for pytest; None when those that failed last are none.
+
+    Raises ConfigError for a choice that makes no sense, and for known failures of checks that do not exist.
+    """
+    profile, _ = read_profile(profile_name)
+    arguments = [*selection_arguments(**chosen), *example_arguments(examples)]
+    if profile.known_failures:
+        verify_known_failures(profile)
+    if last_failed is None:
+        return arguments
+    record = earlier_record(last_failed, profile)
+    if not failed_checks(load_record(record).lines):
+        say(f"{record}: no check failed or stayed open; there is nothing to run again")
+        return None
+    return [*arguments, "--failed-in", str(record)]
 
 
 def _read(scenario: str) -> tuple[Path, Scenario]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import random
 import sys
 import time
@@ -11,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import conformance
 from harness.cli.children import ChildResult, run_child
+from harness.cli.options import RECORD, RUNS
 from harness.cli.output import complain
 from harness.cli.progress import Display
 from harness.cli.screen import Screen, plain
 from harness.cli.signals import nothing, on_signals
+from harness.cli.suites import suite_command
 from harness.embedded import endpoint_for
 from harness.endpoint import Endpoint, read_profile
 from harness.errors import ExitCode, HarnessError, worst
@@ -28,9 +28,6 @@ from harness.scenario import Scenario
 from harness.template import masked
 from loadtests.runner import command as load_command
 from reports import build_view, render
-
-RECORD = "record.jsonl"
-"""Name of the run record in a run's folder."""
 
 
 @dataclass
@@ -52,10 +49,7 @@ class Run:
 
     def conformance(self, arguments: Sequence[str]) -> None:
         """Run the suites; `arguments` are further ones for pytest."""
-        command = [sys.executable, "-m", "pytest", str(Path(conformance.__file__).parent)]
-        command += ["--capture=no", "-p", "no:terminal", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        command += ["--rootdir", str(Path(conformance.__file__).parent), "-c", os.devnull, "--import-mode=importlib"]
-        command += ["--profile", self.profile_name, "--record", str(self.record), "--seed", str(self.seed), *arguments]
+        command = suite_command(self.profile_name, self.record, self.seed, arguments)
         with Display(self.screen, "conformance", None) as display:
             result = run_child(command, self.endpoint.handover, display.check_event)
         self._judge("conformance", result)
@@ -169,10 +163,10 @@ def _conclude(run: Run, begun: float) -> int:
 
 
 def _folder(out: Path | None, kind: str) -> Path:
-    folder = out if out is not None else Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    folder = out if out is not None else RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
     number = 2
     while out is None and folder.exists():
-        folder = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{number}"
+        folder = RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{number}"
         number += 1
     make_folder(folder)
     return folder

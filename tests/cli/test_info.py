@@ -14,6 +14,7 @@ from harness.endpoint import read_profile
 from harness.record import SectionEnd, SectionStart
 from harness.recorder import RecordWriter, make_header
 from harness.requirements import builtin_catalogue
+from harness.server.mutants import MUTANTS
 from tests.cli.commands import COMMAND, PATIENCE, Cli
 
 HEADER = make_header(command=("controller-harness", "load"), endpoint="127.0.0.1:1", profile={"name": "n"}, seed=1)
@@ -55,6 +56,12 @@ def test_requirements(cli: Cli) -> None:
     assert done.out.endswith("\n78 requirements\n")
     for item in builtin_catalogue():
         assert f"{item.id:<9} {item.level:<7} {item.statement}\n" in done.out
+
+
+def test_requirements_name_what_proves_their_checks(cli: Cli) -> None:
+    (item,) = (each for each in json.loads(cli("requirements", "--json").out) if each["id"] == "UUID-01")
+    assert set(item["mutants"]) == {name for name, mutant in MUTANTS.items() if mutant.requirement == "UUID-01"} != set()
+    assert f" proven on {len(item['mutants'])} mutants: {', '.join(item['mutants'])}\n" in cli("requirements").out
 
 
 def test_requirements_as_json_and_chosen(cli: Cli) -> None:

@@ -73,7 +73,8 @@ def test_in_ci_little_is_said(cli: Cli, address: str, value: str) -> None:
     arguments = ("conformance", "--profile", cli.profile(address), "--requirement", "UUID-02")
     quiet = cli(*arguments, "--out", "q", env={"CI": value, "FORCE_COLOR": "1"})
     assert (quiet.code, quiet.err) == (0, "")
-    assert len(quiet.out.splitlines()) == 4
+    assert len(quiet.out.splitlines()) == 5
+    assert quiet.out.splitlines()[1].startswith("tier full: ")
     assert "\x1b[?25l" not in quiet.out  # no live display, which hides the cursor
 
 
@@ -275,6 +276,48 @@ def _in_terminal(cli: Cli, command: list[str], columns: int) -> Ended:
     text = shown.decode(errors="replace")
     assert "Traceback" not in text
     return Ended(process.wait(PATIENCE), text, "")
+
+
+def test_last_failed_runs_what_failed(cli: Cli, address: str) -> None:
+    profile = cli.profile(EMBEDDED, "embedded: {mutant: uuid-accepts-zero}")
+    none = cli("conformance", "--profile", profile, "--last-failed")
+    assert none.complaint(2).startswith("--last-failed: no earlier run of 'test-endpoint' below runs/; ")
+    assert cli("conformance", "--profile", profile, "--requirement", "UUID-02", "--requirement", "UUID-08").code == 3
+    again = cli("conformance", "--profile", profile, "--last-failed", "--out", "again")
+    assert again.code == 3
+    names = [line.check for line in cli.record("again").lines if isinstance(line, CheckLine)]
+    assert names
+    assert all("test_refuses_the_zero_key" in name for name in names)
+    mended = cli.profile(address)
+    assert cli("conformance", "--profile", mended, "--last-failed", "again", "--out", "mended").code == 0
+    nothing = cli("conformance", "--profile", mended, "--last-failed", "mended", "--out", "o")
+    assert (nothing.code, nothing.err) == (0, "")
+    assert "no check failed or stayed open" in nothing.out
+    assert not (cli.folder / "o").exists()
+
+
+def test_strict_is_kept_with_the_record(cli: Cli) -> None:
+    profile = cli.profile(EMBEDDED, "embedded: {mutant: uuid-wrong-code}")
+    arguments = ("conformance", "--profile", profile, "--check", "*helpful[single]")
+    assert cli(*arguments, "--out", "lax").code == 0
+    assert cli(*arguments, "--strict", "--out", "strict").code == 3
+    assert [cli("report", name).code for name in ("lax", "strict")] == [0, 3]
+    assert cli("report", "lax", "--strict").code == 3
+    assert "strict: a failed SHOULD fails the run" in (cli.folder / "strict" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_stale_known_failure_is_one_line(cli: Cli, address: str) -> None:
+    profile = cli.profile(address, "known_failures: [{requirement: UUID-03, reason: old}]")
+    done = cli("conformance", "--profile", profile, "--requirement", "UUID-03", "--out", "o")
+    assert done.complaint(2).startswith("1 known failure no longer fails: UUID-03 (passed: test_uuid.py::test_refuses_other_")
+    assert cli("report", "o").code == 2
+
+
+def test_a_known_failure_of_nothing_starts_nothing(cli: Cli) -> None:
+    profile = cli.profile("127.0.0.1:1", "known_failures: [{check: 'test_uuid.py::test_zer', reason: x}]")
+    done = cli("conformance", "--profile", profile, "--out", "o")
+    assert done.complaint(2).startswith("known_failures[0].check: no such check: test_uuid.py::test_zer")
+    assert not (cli.folder / "o").exists()
 
 
 def test_paths_with_spaces(cli: Cli, address: str) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from conformance.kit import Case, DisturbedError, UnobservableError
 from conformance.kit.hold import held
-from conformance.kit.oracles import counting, fill, read_observer
+from conformance.kit.observers import read_observer
+from conformance.kit.oracles import counting, fill
 from conformance.kit.reads import backward_reads
 from harness.budget import Spending
 from harness.call import Call
@@ -82,18 +83,6 @@ def test_counting_by_observer(case: Case, jobs: int) -> None:
         if jobs:
             case.submit(count=jobs)
     assert (count.jobs, count.oracle) == (jobs, "observer")
-
-
-@pytest.mark.parametrize(
-    ("observer", "text"),
-    [
-        (Observer(url="http://127.0.0.1:1/metrics"), "cannot be read"),
-        (Observer(url="file:///no/such/file"), "cannot be read"),
-    ],
-)
-def test_an_observer_that_cannot_be_read(observer: Observer, text: str) -> None:
-    with pytest.raises(UnobservableError, match=text):
-        read_observer(observer)
 
 
 def test_an_observer_without_the_metric(endpoint: Endpoint) -> None:

@@ -83,9 +83,11 @@ def test_callers_have_tokens_of_their_own(embedded: Endpoint) -> None:
 def test_the_observer_is_a_fact(embedded: Endpoint) -> None:
     observer = embedded.profile.facts.observer
     assert observer is not None
-    assert observer.labels == {"processor": "qpu-1"}
+    assert observer.url is not None
+    assert observer.counter is not None
+    assert observer.labels == {"processor": "{target}"}
     with urllib.request.urlopen(observer.url, timeout=PATIENCE) as page:  # noqa: S310  (loopback)
-        assert observer.metric.encode() in page.read()
+        assert observer.counter.encode() in page.read()
 
 
 def test_a_process_uses_the_server_of_its_parent(embedded: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

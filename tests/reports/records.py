@@ -62,6 +62,7 @@ def requirement(identifier: str, level: str = "MUST", **changes: Any) -> Require
         "passages": ("ExecuteControllerJobRequest#2.2",),
         "implied": False,
         "unobservable": "",
+        "mutants": (f"{identifier.lower()}-broken", f"{identifier.lower()}-broken-from-8"),
     }
     return RequirementLine(id=identifier, level=level, **fields | changes)
 

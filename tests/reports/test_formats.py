@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from importlib import resources
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from harness.errors import ConfigError
-from harness.record import Record, encode, read_record
+from harness.record import Record, SectionStart, encode, read_record
 from reports import FORMATS, build_view, render
 from tests.reports import records as make
 
@@ -68,7 +69,7 @@ def test_whatever_an_endpoint_sends_the_files_stay_well_formed(text: str) -> Non
     ElementTree.fromstring(files["junit.xml"])  # noqa: S314 - our own output
     Draft202012Validator(SCHEMA).validate(json.loads(files["report.json"]))
     tables = [line for line in files["summary.md"].decode().splitlines() if line.startswith("| ")]
-    assert all(len(row.replace("\\\\", "").replace("\\|", "").split("|")) - 2 in {2, 3, 4, 8} for row in tables)
+    assert all(len(row.replace("\\\\", "").replace("\\|", "").split("|")) - 2 in {2, 3, 4, 5, 8} for row in tables)
 
 
 # JUnit
@@ -78,7 +79,23 @@ def test_junit_has_a_suite_per_chapter_and_a_case_per_requirement() -> None:
     root = junit(make.failing())
     assert [suite.get("name") for suite in root] == ["UUID", "EXEC", "IDEM", "SEC"]
     assert (case(root, "EXEC-01").get("classname"), case(root, "EXEC-01").get("time")) == ("EXEC", "0.250")
-    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("9", "2", "0", "6")
+    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("9", "1", "0", "6")
+
+
+def test_junit_should_fails_a_strict_run_only() -> None:
+    lines = make.conformance(make.requirement("UUID-08", "SHOULD"), make.failed("c", "UUID-08", jobs=4, interleavings=2, seed=7))
+    assert isinstance(lines[0], SectionStart)
+    strict = dataclasses.replace(lines[0], detail={"strict": True})
+    warned, failed = (junit(make.record(*found)) for found in (lines, (strict, *lines[1:])))
+    assert (warned.get("failures"), failed.get("failures")) == ("0", "1")
+    assert "expected of UUID-08" in (case(warned, "UUID-08").findtext("system-out") or "")
+    figures = {item.get("name"): item.get("value") for item in case(warned, "UUID-08").iter("property")}
+    assert {name: figures[name] for name in ("calls", "jobs", "interleavings", "seed")} == {
+        "calls": "3",
+        "jobs": "4",
+        "interleavings": "2",
+        "seed": "7",
+    }
 
 
 def test_junit_failure_holds_the_discrepancies() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harness.errors import ExitCode
-from harness.record import Observation
+from harness.record import Observation, SectionStart
 from reports import build_view
 from reports.judged import MOST_CALLS
 from reports.measured import MOST_WINDOWS
@@ -70,8 +72,24 @@ def test_failed_should_is_a_warning() -> None:
     record = make.record(*make.conformance(*lines))
     view = build_view([record])
     assert view.verdict.label == "Passed, with warnings"
-    assert view.notices == ("1 SHOULD requirement not met: a warning, no violation.",)
+    assert view.notices == ("1 SHOULD requirement not met: a warning, no violation (without --strict).",)
     assert build_view([record], strict=True).verdict.kind == "violated"
+
+
+@pytest.mark.parametrize(
+    ("detail", "plan"),
+    [
+        ({}, ""),
+        ({"plan": "tier full: 2 checks"}, "tier full: 2 checks"),
+        ({"plan": "tier full: 2 checks", "lanes": 1}, "tier full: 2 checks"),
+        ({"plan": "tier full: 2 checks", "lanes": 6}, "tier full: 2 checks, on 6 targets at once"),
+    ],
+)
+def test_the_plan_says_on_how_many_targets_checks_ran(detail: dict[str, object], plan: str) -> None:
+    start, *rest = make.conformance(make.check("a", "EXEC-01"))
+    assert isinstance(start, SectionStart)
+    view = build_view([make.record(dataclasses.replace(start, detail=detail), *rest)])
+    assert conformance_of(view).plan == plan
 
 
 def test_violation_found_before_an_interruption_is_a_notice() -> None:
