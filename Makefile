@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := harness conformance loadtests reports tests protos
+SOURCES := harness conformance loadtests reports tests protos benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup validate test lint types format stubs stubs-check check clean

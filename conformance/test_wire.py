@@ -140,7 +140,7 @@ def test_garbage_is_an_error(case: Case, rpc: Rpc) -> None:
     expect_service(case, "WIRE-08", f"octets that are no {rpc.value} request")
 
 
-@covers("WIRE-04", tier="read-only")
+@covers("WIRE-04", alone=True, tier="read-only")
 @EVERY_READ
 def test_garbage_in_a_read_is_an_error(case: Case, rpc: Rpc) -> None:
     """Octets that are not a message get an error from the calls that read, and the next good call an answer."""
