@@ -7,7 +7,7 @@ import pytest
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
 from conformance.kit.answers import brief, brief_members, describe, ids_of, members_of, result_status_of
 from conformance.kit.hold import held
-from conformance.kit.oracles import counted_role, counting, expect_jobs, fill
+from conformance.kit.oracles import counted_role, counting, expect_jobs, fill, refuse_late_cancels
 from conformance.kit.reads import still_known
 from conformance.kit.strikes import EVERY_STRIKE, expect_atomic
 from harness.call import Call
@@ -104,10 +104,11 @@ def test_a_batch_that_does_not_fit_queues_nothing(case: Case) -> None:
         freed = case.cancelled(fillers[-4:])
         members = [case.requests.execute(count=2) for _ in range(len(freed))]
         call = case.attempt(case.requests.batch([*members, case.requests.execute(count=3)]))
+        still = fill(case, len(freed) + 3) if call.error is not None else []
+        refuse_late_cancels(case, set(fillers[-4:]) - set(freed))
         case.expect(
             "BATCH-02", call.error is not None, "the batch is refused: there is no room for all of it", describe(call), call
         )
-        still = fill(case, len(freed) + 3) if call.error is not None else []
         if call.error is not None:
             case.expect(
                 "BATCH-02", len(still) == len(freed), f"room for {len(freed)} jobs as before", f"room for {len(still)}", call

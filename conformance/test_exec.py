@@ -9,7 +9,7 @@ import pytest
 from conformance.kit import Case, NotApplicableError, UnobservableError, covers
 from conformance.kit.answers import brief, describe, ids_of
 from conformance.kit.hold import held
-from conformance.kit.oracles import countable, counted_role, counting, expect_jobs, fill
+from conformance.kit.oracles import countable, counted_role, counting, expect_jobs, fill, refuse_late_cancels
 from conformance.kit.strikes import EVERY_STRIKE, expect_atomic
 from harness.model import TERMINAL, Status
 from harness.profile import Target
@@ -148,10 +148,11 @@ def test_a_full_queue_takes_all_or_nothing(case: Case, room: int) -> None:
         fillers = fill(case, capacity)
         freed = case.cancelled(fillers[-room:]) if room else []
         call = case.attempt(case.requests.execute("quick", count=len(freed) + 3))
+        still = fill(case, len(freed) + 3) if call.error is not None else []
+        refuse_late_cancels(case, set(fillers[-room:] if room else ()) - set(freed))
         case.expect(
             "EXEC-04", call.error is not None, f"refusal: {len(freed) + 3} jobs, room for {len(freed)}", describe(call), call
         )
-        still = fill(case, len(freed) + 3) if call.error is not None else []
         if call.error is not None:
             case.expect(
                 "EXEC-04", len(still) == len(freed), f"room for {len(freed)} jobs as before", f"room for {len(still)}", call

@@ -13,7 +13,6 @@ from conformance.kit import Case, NotApplicableError, covers
 from conformance.kit.answers import describe, ids_of, status_of
 from conformance.kit.clock import Stopwatch
 from conformance.kit.probes import EVERY_READ, EVERY_RPC, NOBODYS, good_request
-from harness.client import ControllerClient
 from harness.descriptors import differences
 from harness.history import SERVICE, Rpc
 from harness.model import Status
@@ -134,7 +133,7 @@ GARBAGE = (b"\x0a\x7f", b"\xff" * 11, b"\x1a\x05ab", b"\x07", bytes(40))
 def test_garbage_is_an_error(case: Case, rpc: Rpc) -> None:
     """Octets that are not a message get an error, and the endpoint goes on serving."""
     for body in GARBAGE:
-        code = raw_code(case.client, rpc.path, body, case.deadlines.call)
+        code = raw_code(case, rpc.path, body)
         case.expect("WIRE-04", code != "OK", f"an error for the octets {body[:8].hex()}...", code)
         case.expect("WIRE-04", code != "UNAVAILABLE", f"an answer to the octets {body[:8].hex()}..., not a lost connection", code)
     expect_service(case, "WIRE-08", f"octets that are no {rpc.value} request")
@@ -145,7 +144,7 @@ def test_garbage_is_an_error(case: Case, rpc: Rpc) -> None:
 def test_garbage_in_a_read_is_an_error(case: Case, rpc: Rpc) -> None:
     """Octets that are not a message get an error from the calls that read, and the next good call an answer."""
     for body in GARBAGE:
-        code = raw_code(case.client, rpc.path, body, case.deadlines.call)
+        code = raw_code(case, rpc.path, body)
         refused = code not in {"OK", "UNAVAILABLE"}
         case.expect("WIRE-04", refused, f"an error for the octets {body[:8].hex()}..., on a connection that stays", code)
     after = case.attempt(case.requests.status(NOBODYS))
@@ -170,13 +169,13 @@ def test_a_read_may_be_compressed_and_hold_unknown_fields(case: Case, rpc: Rpc) 
     case.expect("WIRE-02", call.code == plain.code, expected, describe(call), call)
 
 
-def raw_code(client: ControllerClient, path: str, body: bytes, timeout: float) -> str:
+def raw_code(case: Case, path: str, body: bytes) -> str:
     """Send octets and return the name of the status code."""
     try:
-        client.raw(path, body, timeout=timeout)
+        case.client.raw(path, body, timeout=case.deadlines.call)
     except grpc.RpcError as error:
         code: str = error.code().name
-        return code
+        return raw_code(case, path, body) if case.reconnects(case.client, code, error.details() or "") else code
     return "OK"
 
 
@@ -195,7 +194,7 @@ UNKNOWN_METHODS = pytest.mark.parametrize(
 @UNKNOWN_METHODS
 def test_an_unknown_method_is_unimplemented(case: Case, path: str) -> None:
     """An unknown method is UNIMPLEMENTED."""
-    code = raw_code(case.client, path, b"", case.deadlines.call)
+    code = raw_code(case, path, b"")
     case.expect("WIRE-05", code == "UNIMPLEMENTED", f"UNIMPLEMENTED for {path}", code)
 
 
@@ -203,7 +202,7 @@ def test_an_unknown_method_is_unimplemented(case: Case, path: str) -> None:
 @UNKNOWN_METHODS
 def test_an_unknown_method_takes_no_submission(case: Case, path: str) -> None:
     """An unknown method is UNIMPLEMENTED although its body is that of a good submission."""
-    code = raw_code(case.client, path, case.requests.execute().SerializeToString(), case.deadlines.call)
+    code = raw_code(case, path, case.requests.execute().SerializeToString())
     case.expect("WIRE-05", code == "UNIMPLEMENTED", f"UNIMPLEMENTED for {path}", code)
 
 

@@ -39,6 +39,10 @@ EXAMPLES = 25
 _WATCHED = 40
 WATCHED = 8
 """How many of the jobs that it waits for a case polls in turn."""
+NEVER_SENT = "failed to connect to all addresses"
+"""What gRPC says of a call for which there was no connection."""
+RECONNECTIONS = 3
+"""How often one check connects again for such a call."""
 ATTEMPTS = 3
 """How often a check is tried when the situation that it needs does not come about."""
 MAX_DISCREPANCIES = 20
@@ -70,6 +74,7 @@ class Case:
         """How many generated plans a check runs."""
         self.profile_name = BUILTIN
         """What the user calls the profile, for lines that repeat something."""
+        self._reconnections = 0
         self.interleavings = 0
         self.retries = 0
         """How often the check has started over."""
@@ -139,12 +144,30 @@ class Case:
 
     def attempt(self, request: Message, *, client: ControllerClient | None = None, timeout: float | None = None) -> Call:
         """Make the call that fits the request's type and return it, whatever comes of it."""
+        made = client or self.client
         try:
-            call = (client or self.client).call(_RPC_OF[type(request)], request, timeout=timeout)
+            call = made.call(_RPC_OF[type(request)], request, timeout=timeout)
         except RpcError as error:
-            return error.call
+            if not self.reconnects(made, error.code, error.details):
+                return error.call
+            return self.attempt(request, client=client, timeout=timeout)
         self._track(call)
         return call
+
+    def reconnects(self, client: ControllerClient, code: str, message: str) -> bool:
+        """Whether a call that failed had found no connection, so that it was never sent, and there is one now.
+
+        A connection that takes too long on a busy machine is no answer of the endpoint. Only so often: it may be gone.
+        """
+        if code != "UNAVAILABLE" or not message.startswith(NEVER_SENT) or self._reconnections >= RECONNECTIONS:
+            return False
+        self._reconnections += 1
+        try:
+            client.wait_ready(self.deadlines.call)
+        except UnreachableError:
+            self._reconnections = RECONNECTIONS
+            return False
+        return True
 
     def abandon(self, request: Message, after: float, *, client: ControllerClient | None = None) -> Call:
         """Make a call and hang up after so many seconds; what became of it is unknown unless the answer was faster."""
@@ -243,6 +266,8 @@ class Case:
         call = (client or self.client).call(Rpc.STATUS, self.requests.status(job_id))
         status = status_of(call)
         before = self._seen.get(job_id)
+        if status is Status.UNKNOWN and job_id in self._fetched:
+            return status  # fetched, it may be forgotten
         if before is not None:
             self.expect(
                 "STA-01", is_legal_move(before, status), f"a status that may follow {before}", f"{status} for job {job_id}", call

@@ -8,7 +8,7 @@ the check is inconclusive.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from conformance.kit.answers import describe, ids_of
@@ -20,6 +20,7 @@ from conformance.kit.verdicts import DisturbedError, UnobservableError
 from conformance.kit.waiting import Patience
 from harness.call import Call
 from harness.facts import Observer
+from harness.model import Status
 
 CONFIRMATIONS = 3
 """So many attempts at a check must agree before a wrong count by *delay* is believed; no more than a check has."""
@@ -175,3 +176,10 @@ def fill(case: Case, capacity: int) -> list[str]:
     if not ids and case.calls[-1].code not in {"OK", *case.full_codes}:
         raise DisturbedError(f"nothing fits, and the endpoint says {describe(case.calls[-1])}")
     return ids
+
+
+def refuse_late_cancels(case: Case, ids: Iterable[str]) -> None:
+    """Raise DisturbedError when one of these jobs is CANCELED after all: then there is more room than was counted on."""
+    late = [job_id for job_id in ids if case.status(job_id) is Status.CANCELED]
+    if late:
+        raise DisturbedError(f"{len(late)} cancels took effect when they were no longer waited for")

@@ -23,8 +23,12 @@ from harness.history import Rpc
 from harness.ids import random_key
 from harness.joblife import Violation
 from harness.model import TERMINAL, ResultStatus
+from harness.model import Status as JobStatus
 from harness.plan import STRANGER, AnyStep, Batch, Cancel, Plan, Replay, Results, Status, Submit, Wait, job_of
 from harness.stubs import service_pb2 as pb
+
+_OVER = TERMINAL | {JobStatus.UNKNOWN}
+"""Where waiting ends: whether a job may be unknown is for the checker to say."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +146,10 @@ class _Play:
         patience = Patience(self._stage.owe(0) + self._case.deadlines.state)
         for job in waiting:
             call = self._case.attempt(self._case.requests.status(job), client=client)
-            while call.error is None and status_of(call) not in TERMINAL and not patience.is_over():
+            while call.error is None and status_of(call) not in _OVER and not patience.is_over():
                 patience.pause()
                 call = self._case.attempt(self._case.requests.status(job), client=client)
-            if call.error is None and status_of(call) not in TERMINAL:
+            if call.error is None and status_of(call) not in _OVER:
                 if self._case.facts.exclusive:
                     self.stuck.append(
                         Violation("EXEC-05", f"job {job} to reach a terminal state", f"{status_of(call)}", (call.number,))

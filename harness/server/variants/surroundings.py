@@ -13,7 +13,7 @@ add(
         "no-gateway",
         "there is no gateway: targets do not matter, and requests have none",
         settings=lambda settings: replace(settings, require_target=False),
-        overrides={"target": None, "facts": {"gateway": False}},
+        overrides={"target": None, "lanes": None, "facts": {"gateway": False}},
     )
 )
 add(
