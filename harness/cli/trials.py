@@ -145,7 +145,9 @@ class Trials:
             elif passed > ENOUGH and is_enough():
                 why = f"cut short after {ENOUGH:g} s: it was killed by then"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.send_signal(signal.SIGINT)
+            # `stop` has sent it already; a second one would keep the child from stopping what it has started.
+            if not self._stopping:
+                child.send_signal(signal.SIGINT)
             child.wait(GRACE)
             return why
         child.kill()
