@@ -35,6 +35,20 @@ def test_a_mutant_is_caught_without_an_observer(name: str, tmp_path: Path) -> No
     assert outcome.code == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("exec-failure-enqueues-first", "test_exec.py::test_an_error_queues_nothing[negative-timeout]"),
+        ("uuid-rejected-enqueues", "test_uuid.py::test_a_refused_key_queues_nothing[version-single]"),
+    ],
+)
+def test_a_ghost_job_is_told_by_the_delay_that_it_causes(name: str, check: str, tmp_path: Path) -> None:
+    path = profile(tmp_path, mutant=name, observer=False, replace={"  queue_capacity: 2000\n  max_conf": "  max_conf"})
+    outcome = run_suites(tmp_path, path, ["--check", check])
+    assert set(outcome.violated) == {MUTANTS[name].requirement}, outcome.output
+    assert {"delay"} == {oracle for line in outcome.checks for oracle in line.oracles}
+
+
 def test_a_mutant_that_only_counts_show_is_inconclusive_without_any_oracle(tmp_path: Path) -> None:
     path = profile(
         tmp_path,
