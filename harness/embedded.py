@@ -102,6 +102,7 @@ def _server(profile: Profile, tokens: Mapping[str, str], folder: Path) -> Iterat
     # -P: modules of the current folder are none of the server's business.
     command = [sys.executable, "-P", "-m", "harness.cli", "serve", "--json", "--stop-with-stdin"]
     command += ["--queue-capacity", str(profile.embedded.queue_capacity), "--executors", str(profile.embedded.executors)]
+    command += ["--edge", profile.embedded.edge]
     for target in profile.targets if profile.lanes else ():
         command += ["--processor", str(target.quantum_processor_id)]
     if profile.embedded.mutant is not None:

@@ -126,6 +126,7 @@ class Embedded:
 
     queue_capacity: int = option("waiting jobs per processor", default=2000, minimum=1)
     executors: int = option("executors per processor", default=1, minimum=1, maximum=64)
+    edge: str = option("what carries its calls, they are served alike", default="grpcio", choices=("grpcio", "wire"))
     store: bool = option("whether jobs and keys are kept in a file, so that the server can be restarted", default=False)
     observer: bool = option("whether checks may read the server's own count of jobs", default=True)
     mutant: str | None = option(

@@ -37,6 +37,8 @@ EDGES = {
         "harness.server.sockets",
         "harness.server.sqlite_store",
     ),
+    *("harness.server.edge_wire", "harness.server.listening", "harness.server.wire_connection", "harness.server.wire_services"),
+    "harness.server.wire_session",
     *("harness.server.store", "harness.server.translate", "harness.server.mutants", "harness.server.variants"),
 }
 """What in `harness` may touch sockets, files, clocks, threads or protobuf; a package stands for all its modules."""

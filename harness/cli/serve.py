@@ -16,7 +16,7 @@ from harness.cli.signals import end_with_the_terminal
 from harness.endpoint import read_text
 from harness.server.mutants import MUTANTS
 from harness.server.run import Bound, run
-from harness.server.settings import ServerSettings
+from harness.server.settings import EDGES, ServerSettings
 from harness.server.tokens import load_tokens
 from harness.server.variants import VARIANTS
 
@@ -35,6 +35,13 @@ REACHED = "CONTROLLER_HARNESS_REACHED"
     help="Port of the metrics page; 0 takes a free one.",
 )
 @click.option("--no-observer", is_flag=True, help="Serve no metrics page.")
+@click.option(
+    "--edge",
+    default="grpcio",
+    show_default=True,
+    type=click.Choice(EDGES),
+    help="What carries the calls; wire serves many times more of them in a second.",
+)
 @click.option("--processor", "processors", multiple=True, help="Processor to serve (repeatable) [default: qpu-1, qpu-2].")
 @click.option("--executors", default=1, show_default=True, type=click.IntRange(1), help="Jobs that a processor runs at a time.")
 @click.option("--queue-capacity", default=2000, show_default=True, type=click.IntRange(1), help="Jobs that wait on a processor.")
@@ -61,6 +68,7 @@ def serve(  # noqa: PLR0917 - click passes options by name
     port: int,
     observer_port: int,
     no_observer: bool,
+    edge: str,
     processors: tuple[str, ...],
     executors: int,
     queue_capacity: int,
@@ -95,6 +103,7 @@ def serve(  # noqa: PLR0917 - click passes options by name
         host=host,
         port=port,
         observer_port=None if no_observer else observer_port,
+        edge=edge,
         executors=executors,
         queue_capacity=queue_capacity,
         store=_text(store),

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,23 +16,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from harness.errors import ConfigError
+from harness.server.listening import DECORATION, FLUSH, LAST_WORDS, SLACK, bind, read, server_context
 from harness.server.refusal import Code, Refusal
 from harness.server.service import RPCS, SERVICE, Service
 from harness.server.settings import ServerSettings
-from harness.server.sockets import reason
 
 _STATUS = {code: grpc.StatusCode[code.name] for code in Code}
-_SLACK = 64 * 1024
-"""Room for what surrounds a payload of the largest size."""
-
-_LAST_WORDS = 1.0
-"""Seconds for calls that are turned away to hear of it."""
-_FLUSH = 0.25
-"""Seconds for the last answers to leave."""
-
-_DECORATION = (("x-served-by", "host 7; %20"), ("x-served-by", "again"), ("x-trace-bin", bytes(range(256))))
-"""Headers and trailers with a repeated name, odd characters and octets."""
 
 Handler = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
 
@@ -75,7 +61,7 @@ class GrpcEdge:
         """Bind and serve; returns the port. ConfigError for a port in use or unusable TLS files."""
         host, port = self._settings.host, self._settings.port
         credentials = _server_credentials(self._settings)
-        _check_port(host, port)
+        bind(host, port).close()  # for the same reason as TLS files are loaded
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if credentials is None:
             port = self._server.add_insecure_port(address)
@@ -88,12 +74,12 @@ class GrpcEdge:
     async def stop(self, drain: float) -> None:
         """Take no new calls, let those in flight go on for `drain` seconds, then turn away those that wait for results."""
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        stopping = asyncio.ensure_future(self._server.stop(drain + _LAST_WORDS))
+        stopping = asyncio.ensure_future(self._server.stop(drain + LAST_WORDS))
         # Only Controller calls are waited for: whoever watches the health would watch for ever.
         await self._until_idle(drain)
         self._service.release_waiting()
-        await self._until_idle(_LAST_WORDS)
-        await self._server.stop(_FLUSH)
+        await self._until_idle(LAST_WORDS)
+        await self._server.stop(FLUSH)
         await stopping
 
     async def _until_idle(self, seconds: float) -> None:
@@ -112,8 +98,8 @@ class GrpcEdge:
             self._idle.clear()
             try:
                 if self._settings.decorated:
-                    await context.send_initial_metadata(_DECORATION)
-                    context.set_trailing_metadata(_DECORATION)
+                    await context.send_initial_metadata(DECORATION)
+                    context.set_trailing_metadata(DECORATION)
                 remaining = context.time_remaining()
                 deadline = None if remaining is None else asyncio.get_running_loop().time() + remaining
                 answer = service.call(rpc, payload, authorization=_authorization(context), deadline=deadline, peer=context.peer())
@@ -129,7 +115,7 @@ class GrpcEdge:
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    limit = settings.max_message + _SLACK
+    limit = settings.max_message + SLACK
     options = [
         ("grpc.max_receive_message_length", limit),
         ("grpc.max_send_message_length", limit),
@@ -150,42 +136,10 @@ def _authorization(context: grpc.aio.ServicerContext[bytes, bytes]) -> str | Non
     return None
 
 
-def _check_port(host: str, port: int) -> None:
-    """Bind the port once by hand: gRPC would say why it cannot only in lines of its own on stderr."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {reason(error)}", hint="choose another port or host") from None
-
-
 def _server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert is None or settings.tls_key is None:
+    """Load the files once by hand as well: gRPC would say why it cannot only in lines of its own on stderr."""
+    if server_context(settings) is None:
         return None
-    pair = (_read(settings.tls_key, "tls_key"), _read(settings.tls_cert, "tls_cert"))
-    ca = None if settings.client_ca is None else _read(settings.client_ca, "client_ca")
-    _check_tls(settings)
+    pair = (read(str(settings.tls_key), "tls_key"), read(str(settings.tls_cert), "tls_cert"))
+    ca = None if settings.client_ca is None else read(settings.client_ca, "client_ca")
     return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
-
-
-def _check_tls(settings: ServerSettings) -> None:
-    """Load the files once by hand, for the same reason as in `_check_port`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(str(settings.tls_cert), settings.tls_key)
-    except ssl.SSLError as error:
-        why = error.reason or "not a key and its certificate"
-        raise ConfigError(f"cannot be used: {why}", source=str(settings.tls_cert), key="tls_cert and tls_key") from None
-    if settings.client_ca is not None:
-        try:
-            context.load_verify_locations(settings.client_ca)
-        except ssl.SSLError as error:
-            why = error.reason or "not a certificate"
-            raise ConfigError(f"cannot be used: {why}", source=settings.client_ca, key="client_ca") from None
-
-
-def _read(path: str, key: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", source=path, key=key) from None

@@ -18,6 +18,7 @@ from harness.errors import ConfigError
 from harness.server import mutants, variants
 from harness.server.clock import SteadyClock
 from harness.server.edge_grpcio import GrpcEdge
+from harness.server.edge_wire import WireEdge
 from harness.server.engine import Engine
 from harness.server.lifecycle import EngineConfig
 from harness.server.observer import Observer
@@ -126,7 +127,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
             observer = Observer(service)
             observer_port = await observer.start(settings.host, settings.observer_port)
             stack.push_async_callback(observer.stop)
-        edge = GrpcEdge(service, settings)
+        edge = WireEdge(service, settings) if settings.edge == "wire" else GrpcEdge(service, settings)
         port = await edge.start()
         stack.push_async_callback(edge.stop, settings.drain)
         yield Server(service, Bound(settings.host, port, observer_port, os.getpid()))

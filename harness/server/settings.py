@@ -15,6 +15,8 @@ from harness.errors import ConfigError
 from harness.server.tokens import Token, parse_tokens
 
 MIB = 1 << 20
+EDGES = ("grpcio", "wire")
+"""What can carry the calls: gRPC's own library, or `ngh2`; both serve the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class ServerSettings:
     """0 lets the system choose; the chosen one is announced."""
     observer_port: int | None = 0
     """Port of the Prometheus page, 0 lets the system choose, None for no page."""
+    edge: str = "grpcio"
+    """One of `EDGES`."""
     processors: tuple[str, ...] = ("qpu-1", "qpu-2")
     endpoint_ids: Mapping[str, str] = field(default_factory=lambda: {"endpoint-1": "qpu-1", "endpoint-2": "qpu-2"})
     """Endpoint id to processor id."""
@@ -91,6 +95,8 @@ class ServerSettings:
         self._check_names()
 
     def _check_names(self) -> None:
+        if self.edge not in EDGES:
+            raise ConfigError(f"must be one of {', '.join(EDGES)}, got {self.edge!r}", key="edge")
         if self.mutant is not None and self.variant is not None:
             raise ConfigError("exclude each other, give one", key="mutant and variant")
         if not self.processors or len(set(self.processors)) != len(self.processors) or "" in self.processors:

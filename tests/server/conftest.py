@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -143,8 +143,9 @@ class Support:
     submission = staticmethod(submission)
     wait_for = staticmethod(wait_for)
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
+    def __init__(self, stack: contextlib.ExitStack, edge: str) -> None:
         self._stack = stack
+        self._edge = edge
 
     def client(self, bound: Bound, channel: grpc.Channel | None = None, **details: Any) -> Client:
         opened = self._stack.enter_context(channel or grpc.insecure_channel(bound.address))
@@ -155,12 +156,12 @@ class Support:
         return self.client(self.background(ServerSettings(**settings)))
 
     def background(self, settings: ServerSettings) -> Bound:
-        return self._stack.enter_context(background_server(settings))
+        return self._stack.enter_context(background_server(replace(settings, edge=self._edge)))
 
     def spawn(self, **settings: Any) -> ServerProcess:
         """Start a server process, and wait until it serves."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness.server", json.dumps(settings)],
+            [sys.executable, "-m", "harness.server", json.dumps({"edge": self._edge, **settings})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -180,9 +181,15 @@ def _reap(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture
-def support() -> Iterator[Support]:
+def edge() -> str:
+    """Return what carries the calls of every server; modules whose tests hold for both edges go through both."""
+    return "grpcio"
+
+
+@pytest.fixture
+def support(edge: str) -> Iterator[Support]:
     with contextlib.ExitStack() as stack:
-        yield Support(stack)
+        yield Support(stack, edge)
 
 
 @pytest.fixture

@@ -14,10 +14,16 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from harness.ids import IdempotencyKey
 from harness.server.service import RPCS, SERVICE
+from harness.server.settings import EDGES
 from harness.stubs import job_pb2, service_pb2
 
 MIB = 1 << 20
 SUCCESS = job_pb2.ControllerJobExecutionResult.SUCCESS
+
+
+@pytest.fixture(params=EDGES)
+def edge(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def code_of(call: Any) -> tuple[str, str | None]:

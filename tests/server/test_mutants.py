@@ -18,10 +18,16 @@ from harness.ids import IdempotencyKey
 from harness.requirements import builtin_catalogue
 from harness.server.mutants import MUTANTS, UNBREAKABLE, Mutant, find
 from harness.server.mutants.registry import add
+from harness.server.settings import EDGES
 from harness.server.tokens import Token
 from harness.stubs import service_pb2
 
 ACCEPTED = 'controller_jobs_accepted_total{processor="qpu-1"}'
+
+
+@pytest.fixture(params=EDGES)
+def edge(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -17,9 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from harness.errors import ConfigError
 from harness.server.run import Bound
 from harness.server.service import SERVICE
-from harness.server.settings import ServerSettings, parse_settings
+from harness.server.settings import EDGES, ServerSettings, parse_settings
 from harness.server.tokens import Token
 from harness.stubs import service_pb2
+
+
+@pytest.fixture(params=EDGES)
+def edge(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,17 @@ import harness
 from harness.errors import ConfigError
 from harness.ids import IdempotencyKey
 from harness.profile import load_profile
-from harness.server.settings import ServerSettings
+from harness.server.settings import EDGES, ServerSettings
 from harness.server.variants import VARIANTS, Variant, find
 from harness.server.variants.registry import add
 
 REFERENCE = Path(harness.__file__).parent / "profiles" / "reference.yaml"
 KEY = IdempotencyKey(0x0123456789AB4DEF, 0x8123456789ABCDEF)
+
+
+@pytest.fixture(params=EDGES)
+def edge(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def tree() -> dict[str, Any]:

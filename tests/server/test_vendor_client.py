@@ -34,9 +34,15 @@ from qcs_sdk.qpu.api import (
 )
 
 from harness.server.service import Service
+from harness.server.settings import EDGES
 from harness.server.tokens import Token
 
 NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture(params=EDGES)
+def edge(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def program(text: str) -> str:

@@ -31,7 +31,6 @@ class Mutant:
     service: type[Service] = Service
     settings: Callable[[ServerSettings], ServerSettings] = lambda settings: settings
 
-
     @property
     def changes(self) -> tuple[str, ...]:
         """Names of the methods that differ from the sound server's or that it does not have; `settings` where those differ."""
