@@ -30,9 +30,9 @@ from harness.server.embedded_thread import background_server
 from harness.server.run import Bound
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb
+from tests.edge.certificates import put, signed
 from tests.edge.endpoints import PATIENCE, endpoint
 from tests.edge.proxies import comes_true, reason_of
-from tests.edge.certificates import put, signed
 
 TLS = Tls(roots="authority.pem", server_name="controller.example")
 MUTUAL = Tls(roots="authority.pem", certificate="caller.pem", key="caller.key", server_name="controller.example")

@@ -14,10 +14,10 @@ import grpc
 import pytest
 
 from harness import faultline
-from harness.grpcframing import MAX_MESSAGE
 from harness.client import ControllerClient
 from harness.errors import UnreachableError
 from harness.faultproxy import FaultProxy, proxied
+from harness.grpcframing import MAX_MESSAGE
 from harness.h2faults import CutBeforeRequest, Fault, HoldResponse, ResetStream
 from harness.h2frames import HEADER, PREFACE, Kind, frame
 from harness.profile import Tls
