@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from harness.errors import ExitCode, worst
 from harness.record import (
+    Arrivals,
     CheckLine,
     Discrepancy,
     Footer,
@@ -112,6 +113,9 @@ def load_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
         return ExitCode.VIOLATION, f"The ledger of jobs shows {plural(violations, 'violated invariant')}."
     if not _samples(found):
         return ExitCode.NOT_VALID, "Nothing was measured: the load run has no samples."
+    behind = _behind(found)
+    if behind:
+        return ExitCode.NOT_VALID, behind
     thresholds = [line for line in found if isinstance(line, ThresholdLine)]
     missed = [line.expression for line in thresholds if not line.held]
     if missed:
@@ -238,11 +242,25 @@ def _conformance_summary(verdicts: Iterable[RequirementVerdict]) -> str:
     return f"No MUST requirement was violated: {must.count('pass')} of {len(must)} passed{rest}."
 
 
-def _samples(lines: Iterable[Line]) -> int:
-    return sum(
-        line.count if isinstance(line, Interval) else line.histogram.count
-        for line in lines
-        if isinstance(line, Interval) or (isinstance(line, Latency) and line.kind != "lifecycle")
+def _samples(lines: Sequence[Line]) -> int:
+    """Count the measured calls; of a run that ended before its histograms were written, all calls."""
+    calls = [line for line in lines if isinstance(line, Latency) and line.kind == "rpc"]
+    if calls:
+        return sum(line.histogram.count for line in calls if line.measured)
+    return sum(line.count for line in lines if isinstance(line, Interval))
+
+
+def _behind(lines: Iterable[Line]) -> str:
+    """Say that the generator of an open load fell behind, so that its figures are not the endpoint's; "" when it kept up."""
+    arrivals = [line for line in lines if isinstance(line, Arrivals) and line.measured]
+    scheduled = sum(line.scheduled for line in arrivals)
+    late, dropped = sum(line.late for line in arrivals), sum(line.dropped_behind for line in arrivals)
+    if not arrivals or late + dropped <= arrivals[0].behind_limit * scheduled:
+        return ""
+    limit, late_after = arrivals[0].behind_limit, arrivals[0].late_after * 1000
+    return (
+        f"The generator fell behind: of {plural(scheduled, 'start')}, {late:,} were more than {late_after:g} ms late and "
+        f"{dropped:,} were dropped meanwhile, and the limit is {100 * limit:g} % in all. Its times say nothing of the endpoint."
     )
 
 

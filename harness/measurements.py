@@ -6,20 +6,42 @@ A limit on something of which the run has no sample has not held. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.histogram import Histogram
-from harness.record import Latency, Ledger, ThresholdLine
+from harness.record import Arrivals, Latency, Ledger, ThresholdLine
 from harness.thresholds import OPERATORS, TIME_UNITS, Threshold, plain
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a load run measured; `seconds` is how long calls were made."""
+    """What a load run measured; `seconds` is how long calls were made, `stages` how long each stage was.
+
+    What was not measured (a warm-up) is passed over, except by the ledger: a promise may not be broken at any time.
+    """
 
     seconds: float
     latencies: tuple[Latency, ...]
     ledger: Ledger
+    arrivals: tuple[Arrivals, ...] = ()
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+    def lines(self, kind: str, stage: str | None) -> list[Latency]:
+        """Return the measured lines of a kind, of one stage or (None) of all."""
+        return [line for line in self.latencies if line.kind == kind and line.measured and stage in {None, line.stage}]
+
+    def starts(self, stage: str | None) -> list[Arrivals]:
+        """Return the measured starts of one stage or (None) of all."""
+        return [line for line in self.arrivals if line.measured and stage in {None, line.stage}]
+
+
+_TIMES_OF = {
+    "rpc_duration": "rpc",
+    "service_duration": "service",
+    "job_duration": "lifecycle",
+    "scheduling_delay": "scheduling",
+}
+"""The kind of samples that a limit on times looks at."""
 
 
 def evaluate(threshold: Threshold, measured: Measurements) -> ThresholdLine:
@@ -40,8 +62,9 @@ def evaluate_all(thresholds: Iterable[Threshold], measured: Measurements) -> tup
 
 def _observe(threshold: Threshold, measured: Measurements) -> tuple[float | None, str]:
     """Return the measured value in the limit's unit, or None and why there is none."""
-    everything = sum(line.histogram.count for line in measured.latencies if line.kind == "rpc")
-    if threshold.metric in {"rpc_duration", "job_duration"}:
+    stage = threshold.selected("stage")
+    everything = sum(line.histogram.count for line in measured.lines("rpc", stage))
+    if threshold.metric in _TIMES_OF:
         samples = _samples(threshold, measured)
         return _of_histogram(threshold, samples, everything)
     count, base, nothing = _counted(threshold, measured)
@@ -52,18 +75,21 @@ def _observe(threshold: Threshold, measured: Measurements) -> tuple[float | None
         return None, nothing
     if threshold.unit == "%":
         return 100 * count / base, ""
-    return (count / measured.seconds, "") if measured.seconds > 0 else (None, "the run took no time")
+    seconds = measured.seconds if stage is None else measured.stages[stage]
+    if threshold.metric == "iterations":
+        # Calls go on after the last start, and must not thin the rate of starts out.
+        seconds = sum(line.seconds for line in measured.starts(stage))
+    return (count / seconds, "") if seconds > 0 else (None, "the run took no time")
 
 
 def _samples(threshold: Threshold, measured: Measurements) -> Histogram:
     merged = Histogram()
-    if threshold.metric == "job_duration":
-        wanted: tuple[str, str | None, str | None] = ("lifecycle", threshold.selected("phase"), None)
-    else:
-        wanted = ("rpc", threshold.selected("rpc"), threshold.selected("code"))
-    kind, name, code = wanted
-    for line in measured.latencies:
-        if line.kind == kind and name in {None, line.name} and code in {None, line.code}:
+    name, code = threshold.selected("phase") or threshold.selected("rpc"), threshold.selected("code")
+    kind, stage = _TIMES_OF[threshold.metric], threshold.selected("stage")
+    # Closed loops send every call when it is meant to start, so they record its time once.
+    lines = measured.lines(kind, stage) or (measured.lines("rpc", stage) if kind == "service" else [])
+    for line in lines:
+        if name in {None, line.name} and code in {None, line.code}:
             merged.merge(line.histogram)
     return merged
 
@@ -86,10 +112,14 @@ def _of_histogram(threshold: Threshold, samples: Histogram, everything: int) -> 
 
 def _counted(threshold: Threshold, measured: Measurements) -> tuple[int, int, str]:
     """Return the count, the number of things among which it was counted, and what to say when there are none."""
-    ledger = measured.ledger
+    ledger, stage = measured.ledger, threshold.selected("stage")
+    if threshold.metric in {"iterations", "dropped", "late"}:
+        starts = measured.starts(stage)
+        count = sum({"iterations": line.started, "dropped": line.dropped, "late": line.late}[threshold.metric] for line in starts)
+        return count, sum(line.scheduled for line in starts), "no samples: no start was scheduled"
     if threshold.metric in {"rpcs", "errors"}:
         rpc, code = threshold.selected("rpc"), threshold.selected("code")
-        lines = [line for line in measured.latencies if line.kind == "rpc" and rpc in {None, line.name}]
+        lines = [line for line in measured.lines("rpc", stage) if rpc in {None, line.name}]
         wanted = [line for line in lines if code in {None, line.code} and (threshold.metric == "rpcs" or line.code != "OK")]
         base = sum(line.histogram.count for line in lines)
         return sum(line.histogram.count for line in wanted), base, "no samples: no such call was made"

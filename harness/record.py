@@ -162,12 +162,43 @@ class Interval:
 
 @dataclass(frozen=True)
 class Latency:
-    """All samples of one series, in microseconds: an RPC and its outcome code, or (`kind` lifecycle) a phase of the jobs."""
+    """All samples of one series, in microseconds.
+
+    By `kind`: `rpc` (calls by RPC and outcome code; in an open load the first call of an iteration counts from when it was meant
+    to start), `service` (open loads only: the same calls, each from when it was sent), `lifecycle` (jobs by phase), `scheduling`
+    (open loads only: how much later than due the generator began iterations). `stage` is the stage in which the call began;
+    what is not `measured` enters neither summary nor thresholds.
+    """
 
     kind: str
     name: str
     code: str
     histogram: Histogram
+    stage: str = ""
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What became of the starts of one stage of an open load.
+
+    `scheduled` = `started` + `dropped`. Of those started, `waited` had to wait for a free user, and `late` were begun more than
+    `late_after` seconds after they were due (or after a user was free) for want of computing power of the generator. Of those
+    dropped, `dropped_behind` fell due while the generator was behind, so that it is to blame and not the endpoint. The run is
+    not valid when `late` and `dropped_behind` together are more than the share `behind_limit` of `scheduled`.
+    """
+
+    stage: str
+    measured: bool
+    seconds: float
+    scheduled: int
+    started: int
+    waited: int
+    late: int
+    dropped: int
+    dropped_behind: int
+    late_after: float
+    behind_limit: float
 
 
 @dataclass(frozen=True)
@@ -224,6 +255,7 @@ Line = (
     | KnownLine
     | Interval
     | Latency
+    | Arrivals
     | Ledger
     | ThresholdLine
     | SectionEnd
@@ -237,6 +269,7 @@ _TYPES: Mapping[str, type] = {
     "known_failure": KnownLine,
     "interval": Interval,
     "latency": Latency,
+    "arrivals": Arrivals,
     "ledger": Ledger,
     "threshold": ThresholdLine,
     "section_end": SectionEnd,

@@ -9,17 +9,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.config import decode, option
+from harness.executors import (
+    EXECUTORS,
+    OPEN,
+    RAMPING_RATE,
+    RAMPING_USERS,
+    SOAK,
+    SPIKE,
+    Stage,
+    Starts,
+    check_keys,
+    check_stages,
+    ramp,
+    soak,
+    spike,
+)
 from harness.fixtures import ROLES
+from harness.schedule import Segment
 from harness.thresholds import Threshold, parse_threshold
 from harness.yamltree import Node, parse
-
-CONSTANT_USERS = "constant-users"
-RAMPING_USERS = "ramping-users"
-EXECUTORS: Mapping[str, str] = {
-    CONSTANT_USERS: "a number of users, started at `spawn_rate`, that work for `duration`",
-    RAMPING_USERS: "a number of users that moves in a straight line to each stage's number, from 0",
-}
-"""How the load is driven. Both are closed loops: a user starts its next submission when the last one is finished."""
 
 WIRE = "wire"
 GRPCIO = "grpcio"
@@ -101,15 +109,6 @@ class Follow:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of a ramp: the number of users moves to `users` over `duration`."""
-
-    duration: float = option("length of the stage", kind="duration", minimum=0.001, example="10s")
-    users: int = option("number of users at its end", minimum=0, maximum=100_000, example="32")
-    name: str = option("what reports call the stage", default="", example="warm-up")
-
-
-@dataclass(frozen=True)
 class Scenario:
     """A load run."""
 
@@ -122,14 +121,52 @@ class Scenario:
         "users started per second (constant-users); unset: all at once", default=None, minimum=0.001, example="16"
     )
     duration: float | None = option(
-        "how long users start new submissions (constant-users)",
+        "how long new submissions are started (all executors without stages)",
         kind="duration",
         default=None,
         minimum=0.001,
         example="60s",
         shown=True,
     )
-    stages: tuple[Stage, ...] = option("parts of the ramp, in order (ramping-users)", default=())
+    stages: tuple[Stage, ...] = option("parts of the ramp, in order (ramping-users, ramping-arrival-rate)", default=())
+    rate: float | None = option(
+        "iterations started per `time_unit` (constant-arrival-rate, spike, soak)",
+        default=None,
+        minimum=0.000001,
+        maximum=10_000_000,
+        example="200",
+    )
+    start_rate: float | None = option(
+        "rate at the beginning (ramping-arrival-rate); unset: 0", default=None, minimum=0, maximum=10_000_000, example="50"
+    )
+    peak_rate: float | None = option(
+        "rate of the middle third (spike)", default=None, minimum=0.000001, maximum=10_000_000, example="1000"
+    )
+    time_unit: float | None = option(
+        "what rates are per (open executors); unset: 1 s", kind="duration", default=None, minimum=0.001, example="1s"
+    )
+    warm_up: float | None = option(
+        "how long the rate rises from 0 before anything is measured (soak)",
+        kind="duration",
+        default=None,
+        minimum=0.001,
+        example="30s",
+    )
+    preallocated_users: int | None = option(
+        "users in the pool when the first iteration starts (open executors)",
+        default=None,
+        minimum=1,
+        maximum=100_000,
+        example="50",
+    )
+    max_users: int | None = option(
+        "users that the pool may grow to when starts find none free, 100 a second; unset: it does not grow (open executors)",
+        default=None,
+        minimum=1,
+        maximum=100_000,
+        example="200",
+    )
+    starts: Starts = option("how iterations start (open executors)", default=Starts())
     transport: str = option("what carries the calls", default=WIRE, choices=tuple(TRANSPORTS))
     connections: int = option("connections that the users share in turn", default=1, minimum=1, maximum=10_000)
     workload: Workload = option("what a user does", default=Workload())
@@ -140,29 +177,58 @@ class Scenario:
     seed: int = option("start of the random choices; the same seed gives every user the same choices again", default=1, minimum=0)
 
     def __post_init__(self) -> None:
-        constant = {"users": self.users, "duration": self.duration}
-        if self.executor == CONSTANT_USERS:
-            missing = [key for key, value in constant.items() if value is None]
-            if missing:
-                raise ValueError(f"{missing[0]} is missing; {CONSTANT_USERS} needs users and duration")
-            if self.stages:
-                raise ValueError(f"stages does not go with {CONSTANT_USERS}; use {RAMPING_USERS}")
-        else:
-            extra = [key for key, value in {**constant, "spawn_rate": self.spawn_rate}.items() if value is not None]
-            if extra:
-                raise ValueError(f"{extra[0]} does not go with {RAMPING_USERS}; write it as a stage")
-            if not any(stage.users for stage in self.stages):
-                raise ValueError(f"{RAMPING_USERS} needs at least one stage with users")
+        check_keys(self.executor, [key for key in _DRIVING if getattr(self, key) not in {None, (), Starts()}])
+        if self.executor in {RAMPING_USERS, RAMPING_RATE}:
+            check_stages(self.executor, self.stages)
+        if self.is_open and self.workload.pause != Pause():
+            raise ValueError(f"workload.pause does not go with {self.executor}: the rate decides when iterations start")
+        if self.max_users is not None and self.max_users < (self.preallocated_users or 0):
+            raise ValueError(f"max_users ({self.max_users}) is below preallocated_users ({self.preallocated_users})")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether iterations start at their times, whatever becomes of those before them."""
+        return self.executor in OPEN
+
+    @property
+    def parts(self) -> tuple[Segment, ...]:
+        """The parts of the run, in order; one without a name when the executor has no stages."""
+        unit = self.time_unit or 1.0
+        rate, duration = (self.rate or 0.0) / unit, self.duration or 0.0
+        if self.stages:
+            return ramp(self.stages, self.start_rate or 0.0, unit)
+        if self.executor == SPIKE:
+            return spike(rate, (self.peak_rate or 0.0) / unit, duration)
+        return soak(rate, self.warm_up or 0.0, duration) if self.executor == SOAK else (Segment("", duration, rate, rate),)
 
     @property
     def seconds(self) -> float:
         """How long the run starts new work, in seconds."""
-        return self.duration if self.duration is not None else sum(stage.duration for stage in self.stages)
+        return sum(part.seconds for part in self.parts)
 
     @property
     def limits(self) -> tuple[Threshold, ...]:
-        """The thresholds, parsed. Raises ConfigError for a scenario that did not come from `load_scenario`."""
-        return tuple(parse_threshold(text) for text in self.thresholds)
+        """The thresholds, parsed. Raises ConfigError for a scenario that did not come from `load_scenario`.
+
+        An open load that says nothing of dropped starts is limited to `DROPPED`: else its figures could be those of a part
+        of the load only.
+        """
+        given = tuple(parse_threshold(text, stages=stages_of(self)) for text in self.thresholds)
+        unlimited = self.is_open and all(limit.metric != "dropped" for limit in given)
+        return (*given, parse_threshold(DROPPED)) if unlimited else given
+
+
+DROPPED = "dropped: rate < 1%"
+"""The limit on dropped starts of an open load that states none."""
+_DRIVING = (
+    *("users", "spawn_rate", "duration", "stages", "rate", "start_rate", "peak_rate", "time_unit", "warm_up"),
+    *("preallocated_users", "max_users", "starts"),
+)
+
+
+def stages_of(scenario: Scenario) -> tuple[str, ...]:
+    """Return the names of the stages that thresholds may select."""
+    return tuple(part.name for part in scenario.parts if part.measured and part.name)
 
 
 def load_scenario(text: str, source: str) -> Scenario:
@@ -170,12 +236,15 @@ def load_scenario(text: str, source: str) -> Scenario:
     root = parse(text, source)
     scenario = decode(root, Scenario, source)
     for index, item in enumerate(_threshold_nodes(root)):
-        parse_threshold(str(item.value), source, item.line, f"thresholds[{index}]")
+        parse_threshold(str(item.value), source, item.line, f"thresholds[{index}]", stages_of(scenario))
     return scenario
 
 
 def users_at(scenario: Scenario, elapsed: float) -> int | None:
-    """Return how many users are due `elapsed` seconds after the start, or None when the scenario is over."""
+    """Return how many users are due `elapsed` seconds after the start, or None when the scenario is over.
+
+    For closed loops only.
+    """
     if elapsed >= scenario.seconds:
         return None
     if scenario.users is not None:
@@ -183,8 +252,8 @@ def users_at(scenario: Scenario, elapsed: float) -> int | None:
     begun, before = 0.0, 0
     for stage in scenario.stages:
         if elapsed < begun + stage.duration:
-            return round(before + (stage.users - before) * (elapsed - begun) / stage.duration)
-        begun, before = begun + stage.duration, stage.users
+            return round(before + ((stage.users or 0) - before) * (elapsed - begun) / stage.duration)
+        begun, before = begun + stage.duration, stage.users or 0
     return before
 
 

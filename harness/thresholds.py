@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.errors import ConfigError
@@ -54,20 +54,41 @@ _RPCS = tuple(rpc.value for rpc in Rpc)
 
 @dataclass(frozen=True)
 class Metric:
-    """Something that can be limited: which selectors narrow it, which aggregates it has, and the unit of its `rate`."""
+    """Something that can be limited: which selectors narrow it, which aggregates it has, and the unit of its `rate`.
+
+    What is `staged` can be narrowed to a stage of the scenario as well.
+    """
 
     doc: str
     aggregates: tuple[str, ...] = ("count",)
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     rate_unit: str = ""
+    staged: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
-    "rpc_duration": Metric("time of calls, failed ones among them", _TIMES, {"rpc": _RPCS, "code": CODES}),
-    "rpcs": Metric("calls", ("count", "rate"), {"rpc": _RPCS, "code": CODES}, rate_unit="/s"),
-    "errors": Metric("calls that were not answered OK", ("count", "rate"), {"rpc": _RPCS, "code": CODES[1:]}, rate_unit="%"),
-    "job_duration": Metric("time of jobs in one phase", _TIMES, {"phase": tuple(PHASES)}, required=("phase",)),
+    "rpc_duration": Metric(
+        "time of calls, failed ones among them; the first call of an iteration counts from when it was meant to start",
+        _TIMES,
+        {"rpc": _RPCS, "code": CODES},
+        staged=True,
+    ),
+    "service_duration": Metric(
+        "time of calls from when they were really sent; differs from rpc_duration in open loads only",
+        _TIMES,
+        {"rpc": _RPCS, "code": CODES},
+        staged=True,
+    ),
+    "rpcs": Metric("calls", ("count", "rate"), {"rpc": _RPCS, "code": CODES}, rate_unit="/s", staged=True),
+    "errors": Metric(
+        "calls that were not answered OK", ("count", "rate"), {"rpc": _RPCS, "code": CODES[1:]}, rate_unit="%", staged=True
+    ),
+    "job_duration": Metric("time of jobs in one phase", _TIMES, {"phase": tuple(PHASES)}, required=("phase",), staged=True),
+    "iterations": Metric("iterations that were started (open loads)", ("count", "rate"), rate_unit="/s", staged=True),
+    "dropped": Metric("starts that found no free user (open loads)", ("count", "rate"), rate_unit="%", staged=True),
+    "late": Metric("starts that the generator made too late (open loads)", ("count", "rate"), rate_unit="%", staged=True),
+    "scheduling_delay": Metric("how much later than due the generator made starts (open loads)", _TIMES, staged=True),
     "jobs_submitted": Metric("jobs that the endpoint acknowledged", ("count", "rate"), rate_unit="/s"),
     "jobs_finished": Metric(
         "jobs seen in a terminal status",
@@ -123,20 +144,23 @@ class Threshold:
         return f"{self.metric}{'{' + chosen + '}' if chosen else ''}: {aggregate} {self.op} {plain(self.number)}{self.unit}"
 
 
-def parse_threshold(text: str, source: str = "", line: int | None = None, key: str = "") -> Threshold:
-    """Parse an expression; `source`, `line` and `key` say in errors where it stands. Raises ConfigError."""
+def parse_threshold(text: str, source: str = "", line: int | None = None, key: str = "", stages: Sequence[str] = ()) -> Threshold:
+    """Parse an expression; `source`, `line` and `key` say in errors where it stands. Raises ConfigError.
+
+    `stages` are the names of the stages that can be selected.
+    """
     try:
-        return _parse(text)
+        return _parse(text, stages)
     except ValueError as error:
         raise ConfigError(f"threshold {text!r}: {error}", source=source, line=line, key=key) from None
 
 
-def _parse(text: str) -> Threshold:
+def _parse(text: str, stages: Sequence[str]) -> Threshold:
     match = _EXPRESSION.fullmatch(text)
     if match is None:
         raise ValueError("not of the form `metric{selector:value}: aggregate op number unit`, such as `errors: rate < 1%`")
     metric = METRICS[_known("metric", match["metric"], METRICS)]
-    selectors = _selectors(match["metric"], metric, match["selectors"])
+    selectors = _selectors(match["metric"], metric, match["selectors"], stages)
     aggregate = _aggregate(match["metric"], metric, match["aggregate"], match["percent"])
     percent = float(match["percent"]) if match["percent"] else None
     if percent is not None and not 0 < percent <= 100:
@@ -151,18 +175,21 @@ def _parse(text: str) -> Threshold:
     )
 
 
-def _selectors(name: str, metric: Metric, text: str | None) -> tuple[tuple[str, str], ...]:
+def _selectors(name: str, metric: Metric, text: str | None, stages: Sequence[str]) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
+    known: Mapping[str, Sequence[str]] = {**metric.selectors, **({"stage": stages} if metric.staged else {})}
     for part in text.split(",") if text is not None else ():
         key, colon, value = (piece.strip() for piece in part.partition(":"))
         if not colon:
             raise ValueError(f"{part.strip()!r} is no selector; write {{selector:value}}")
-        if not metric.selectors:
+        if not known:
             raise ValueError(f"{name} has no selectors")
-        _known(f"selector of {name}", key, metric.selectors)
+        _known(f"selector of {name}", key, known)
+        if not known[key]:
+            raise ValueError("the scenario has no stages to select from")
         if key in found:
             raise ValueError(f"the selector {key!r} is given twice")
-        found[key] = _known(f"value of {key}", value, metric.selectors[key])
+        found[key] = _known(f"value of {key}", value, known[key])
     missing = next((key for key in metric.required if key not in found), None)
     if missing is not None:
         raise ValueError(f"{name} needs the selector {missing!r}: one of {', '.join(metric.selectors[missing])}")

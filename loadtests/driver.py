@@ -71,12 +71,15 @@ class Driver:
         self._requests = Requests(workshop.endpoint)
         self._retries: Iterator[float] | None = None
 
-    def step(self) -> None:
-        """Make one submission and see it through to its end, or to the deadline."""
+    def step(self, due_ns: int | None = None) -> None:
+        """Make one submission and see it through to its end, or to the deadline.
+
+        `due_ns` is when it was meant to start; None: now, as nobody but this user decides.
+        """
         submission = self._chooser.submission()
         request = self._build(submission)
         self._shop.ledger.offered()
-        accepted = self._submit(submission, request)
+        accepted = self._submit(submission, request, due_ns)
         if accepted is None:
             return
         if submission.replayed:
@@ -95,26 +98,31 @@ class Driver:
         if isinstance(outcome, _Accepted):
             self._follow(outcome)
 
-    def _submit(self, submission: Submission, request: Message) -> _Accepted | None:
-        """Submit until it is accepted: a lack of room is waited out, any other failure ends the attempt after a rest."""
+    def _submit(self, submission: Submission, request: Message, due_ns: int | None) -> _Accepted | None:
+        """Submit until it is accepted: a lack of room is waited out, any other failure ends the attempt after a rest.
+
+        In an open load there is no such rest: the schedule decides when the next attempt is made.
+        """
         deadline = time.monotonic() + self._shop.scenario.follow.deadline
+        is_open = due_ns is not None
         while True:
-            outcome = self._submit_once(submission, request)
+            outcome = self._submit_once(submission, request, due_ns)
+            due_ns = None
             if isinstance(outcome, _Accepted):
                 self._retries = None
                 return outcome
-            if self._shop.patience() is not None:
+            if self._shop.patience() is not None or (is_open and outcome.code != "RESOURCE_EXHAUSTED"):
                 return None
             self._retries = self._retries or self._chooser.retries()
             self._shop.sleep(next(self._retries))
             if outcome.code != "RESOURCE_EXHAUSTED" or time.monotonic() >= deadline or self._shop.patience() is not None:
                 return None
 
-    def _submit_once(self, submission: Submission, request: Message) -> _Accepted | Call:
+    def _submit_once(self, submission: Submission, request: Message, due_ns: int | None = None) -> _Accepted | Call:
         ledger = self._shop.ledger
         ledger.sent(submission)
         try:
-            call = self._call(submission.rpc, request)
+            call = self._call(submission.rpc, request, due_ns)
         except BudgetExceededError:
             ledger.refused(submission)
             raise
@@ -160,7 +168,7 @@ class Driver:
         status = _STATUS_OF.get(response.status, Status.UNKNOWN)
         self._shop.ledger.saw_status(job_id, status, call.request_id)
         for phase, micros in life.saw(status, call.ended_ns):
-            self._shop.recording.add_phase(phase, micros)
+            self._shop.recording.add_phase(phase, micros, call.ended_ns)
         if status not in TERMINAL:
             return False
         if status is not Status.CANCELED and self._shop.scenario.follow.results:
@@ -175,11 +183,13 @@ class Driver:
         response = cast("service_pb2.GetControllerJobResultsResponse", call.response)
         found = _RESULT_OF.get(response.result.status, ResultStatus.UNKNOWN) if response.HasField("result") else None
         self._shop.ledger.saw_result(job_id, found, call.request_id)
-        self._shop.recording.add_phase("to_result", (call.ended_ns - submitted.started_ns) // 1000)
+        self._shop.recording.add_phase("to_result", (call.ended_ns - submitted.started_ns) // 1000, call.ended_ns)
 
-    def _call(self, rpc: Rpc, request: Message) -> Call:
+    def _call(self, rpc: Rpc, request: Message, due_ns: int | None = None) -> Call:
         patience = self._shop.patience()
-        return self._shop.transport.call(rpc, request, None if patience is None else max(patience, LAST_CALL))
+        call = self._shop.transport.call(rpc, request, None if patience is None else max(patience, LAST_CALL))
+        self._shop.recording.add_call(rpc.value, call.code, call.started_ns, call.ended_ns, due_ns)
+        return call
 
     def _build(self, submission: Submission) -> Message:
         role = self._shop.scenario.workload.job

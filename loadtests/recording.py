@@ -1,20 +1,23 @@
-"""What a load run measures: one histogram per RPC and status code, seconds as they pass, and the phases of jobs.
+"""What a load run measures: a histogram per stage, RPC and status code, seconds as they pass, and the phases of jobs.
 
 Knows neither users nor Locust nor files: calls go in, lines of the record come out. Times are monotonic nanoseconds since the
-start of the run. Pure.
+start of the run; `begin` tells when its first stage began. Pure.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.histogram import Histogram
 from harness.record import Interval, Latency
+from harness.schedule import Segment, Timeline
 from harness.thresholds import PHASES
 
 _SECOND = 1_000_000_000
+_Series = tuple[str, str, str]
+"""Stage, RPC and status code."""
 
 
 @dataclass
@@ -36,11 +39,15 @@ class Recent:
 
 
 class Recording:
-    """Collects the samples of one run."""
+    """Collects the samples of one run. `is_open` keeps the time from the sending of a call beside that from its due time."""
 
-    def __init__(self) -> None:
-        self._calls: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
-        self._phases: dict[str, Histogram] = defaultdict(Histogram)
+    def __init__(self, parts: Sequence[Segment] = (Segment("", 0.0),), *, is_open: bool = False) -> None:
+        self._timeline = Timeline(parts)
+        self._is_open = is_open
+        self._origin_ns = 0
+        self._calls: dict[_Series, Histogram] = defaultdict(Histogram)
+        self._services: dict[_Series, Histogram] = defaultdict(Histogram)
+        self._phases: dict[tuple[str, str], Histogram] = defaultdict(Histogram)
         self._open: dict[int, dict[str, _Second]] = defaultdict(lambda: defaultdict(_Second))
         self._seen: dict[str, None] = {}
         self._written = 0
@@ -48,10 +55,21 @@ class Recording:
         self.errors = 0
         self.recent = Recent(0, 0, 0, 0)
 
-    def add_call(self, rpc: str, code: str, started_ns: int, ended_ns: int) -> None:
-        """Count a call in the second in which it ended (or in the oldest one that is still open)."""
-        micros = (ended_ns - started_ns) // 1000
-        self._calls[rpc, code].add(micros)
+    def begin(self, at_ns: int) -> None:
+        """Have the first stage begin at a time."""
+        self._origin_ns = at_ns
+
+    def add_call(self, rpc: str, code: str, sent_ns: int, ended_ns: int, due_ns: int | None = None) -> None:
+        """Count a call in the stage in which it was due and in the second in which it ended (or the oldest still open).
+
+        `due_ns` is when it was meant to be sent, if that was not when it was sent.
+        """
+        began_ns = sent_ns if due_ns is None else due_ns
+        micros = (ended_ns - began_ns) // 1000
+        series = self._stage_at(began_ns), rpc, code
+        self._calls[series].add(micros)
+        if self._is_open:
+            self._services[series].add((ended_ns - sent_ns) // 1000)
         self._seen.setdefault(rpc)
         second = self._open[max(ended_ns // _SECOND, self._written)][rpc]
         second.latencies.add(micros)
@@ -60,9 +78,9 @@ class Recording:
             second.errors[code] += 1
             self.errors += 1
 
-    def add_phase(self, phase: str, micros: int) -> None:
-        """Count the time that a job spent in a phase."""
-        self._phases[phase].add(micros)
+    def add_phase(self, phase: str, micros: int, ended_ns: int) -> None:
+        """Count the time that a job spent in a phase, in the stage in which the phase was seen to end."""
+        self._phases[self._stage_at(ended_ns), phase].add(micros)
 
     def close_seconds(self, before: int, users: int) -> list[Interval]:
         """Return the lines of all seconds below `before` that were not returned yet, a line for each RPC seen so far.
@@ -78,10 +96,23 @@ class Recording:
         return lines
 
     def latencies(self) -> tuple[Latency, ...]:
-        """Return all samples so far."""
-        calls = (Latency("rpc", rpc, code, histogram) for (rpc, code), histogram in sorted(self._calls.items()))
-        phases = (Latency("lifecycle", name, "", histogram) for name in PHASES if (histogram := self._phases.get(name)))
-        return (*calls, *phases)
+        """Return all samples so far, stage by stage."""
+        lines: list[Latency] = []
+        for part in self._timeline.segments:
+            for kind, found in (("rpc", self._calls), ("service", self._services)):
+                mine = sorted((rpc, code) for at, rpc, code in found if at == part.name)
+                lines += [_latency(kind, rpc, code, found[part.name, rpc, code], part) for rpc, code in mine]
+            for phase in PHASES:
+                if (histogram := self._phases.get((part.name, phase))) is not None:
+                    lines.append(_latency("lifecycle", phase, "", histogram, part))
+        return tuple(lines)
+
+    def _stage_at(self, at_ns: int) -> str:
+        return self._timeline.at((at_ns - self._origin_ns) / _SECOND).name
+
+
+def _latency(kind: str, name: str, code: str, histogram: Histogram, part: Segment) -> Latency:
+    return Latency(kind, name, code, histogram, part.name, part.measured)
 
 
 def _interval(second: int, rpc: str, found: _Second, users: int) -> Interval:

@@ -19,17 +19,19 @@ from harness.endpoint import Endpoint
 from harness.errors import ExitCode, HarnessError, worst
 from harness.gates import load_exit
 from harness.measurements import Measurements, evaluate_all
-from harness.record import Line, SectionEnd, SectionStart
+from harness.record import Arrivals, Line, SectionEnd, SectionStart
 from harness.recorder import now_text
 from harness.scenario import Scenario
 from harness.template import masked
 from loadtests.driver import Driver, Workshop
 from loadtests.ledger import LoadLedger
+from loadtests.openload import OpenLoad
 from loadtests.quiet import complain
 from loadtests.recording import Recording
 from loadtests.runner import Progress
 from loadtests.sink import Sink
 from loadtests.transport.calls import open_transport
+from loadtests.workers import Looper, Waiter, Worker
 from loadtests.workload import Chooser
 
 INTERRUPTED_PATIENCE = 3.0
@@ -56,19 +58,19 @@ class LoadRun:
         self._sink = sink
         self._users = users
         self._cut_short = cut_short
-        self._on_call = on_call
         self._on_progress = on_progress
         self._origin_ns = time.monotonic_ns()
-        self._recording = Recording()
+        self._recording = Recording(scenario.parts, is_open=scenario.is_open)
         self._ledger = LoadLedger()
-        self._transport = open_transport(scenario.transport, endpoint, scenario.connections, self._count, self._origin_ns)
+        self._transport = open_transport(scenario.transport, endpoint, scenario.connections, on_call, self._origin_ns)
         self._shop = Workshop(
             endpoint, scenario, self._transport, self._ledger, self._recording, gevent.sleep, self._patience, self._origin_ns
         )
         deadlines = endpoint.profile.deadlines
         self._longest_call = max(deadlines.call, deadlines.submit, deadlines.results)
         self._keys = random.SystemRandom()
-        self._numbers = itertools.count(1)
+        self._hired = 0
+        self._arrivals = OpenLoad(scenario) if scenario.is_open else None
         self._stop_at: float | None = None
         self._interrupted = False
         self._error: HarnessError | None = None
@@ -82,14 +84,22 @@ class LoadRun:
 
     def begin(self) -> None:
         """Start the section of the record and the clock. Raises HarnessError when the record cannot be written."""
-        detail = {**masked(self._scenario), "thresholds": list(self._scenario.thresholds)}
+        detail = {**masked(self._scenario), "thresholds": [limit.expression for limit in self._scenario.limits]}
         self._sink.write(SectionStart("load", now_text(), math.ceil(self._scenario.seconds), detail))
         self._ticker = gevent.spawn(self._tick)
 
-    def hire(self) -> Driver:
+    def hire(self) -> Worker:
         """Return the work of one more user; the scenario's seed decides what each one does."""
-        choices = random.Random(f"{self._scenario.seed}:{next(self._numbers)}")  # noqa: S311 - choices, not secrets
-        return Driver(self._shop, Chooser(self._scenario.workload, self._scenario.follow, choices, self._keys))
+        driver = self._driver()
+        if self._arrivals is None:
+            return Looper(driver)
+        if self._hired == self._scenario.preallocated_users:
+            self._recording.begin(self._arrivals.start() - self._origin_ns)
+        return Waiter(driver, self._arrivals.dispatch, self._origin_ns)
+
+    def pool(self) -> int | None:
+        """Return how many users the pool of an open load is to have; None: the run is over."""
+        return None if self._arrivals is None else self._arrivals.pool(self._hired)
 
     def give_up(self, error: HarnessError) -> None:
         """End the run early because of an error; the first one is told."""
@@ -100,6 +110,8 @@ class LoadRun:
     def stopping(self, *, interrupted: bool) -> float:
         """Note that users are being stopped, and return how many seconds they may still take."""
         self._interrupted = self._interrupted or interrupted
+        if self._arrivals is not None:
+            self._arrivals.stop()
         patience = INTERRUPTED_PATIENCE if interrupted else self._scenario.follow.deadline
         self._stop_at = time.monotonic() + patience
         return patience + 1 if interrupted else self.grace
@@ -113,14 +125,14 @@ class LoadRun:
 
     def _finish(self) -> ExitCode:
         self._resolve()
-        seconds = self._elapsed_ns() / _SECOND
         self._ticker.kill()
         self._transport.close()
-        latencies, ledger = self._recording.latencies(), self._ledger.summary()
+        measured = self._measurements()
         lines: tuple[Line, ...] = (
-            *latencies,
-            ledger,
-            *evaluate_all(self._scenario.limits, Measurements(seconds, latencies, ledger)),
+            *measured.latencies,
+            *measured.arrivals,
+            measured.ledger,
+            *evaluate_all(self._scenario.limits, measured),
         )
         code, reason = load_exit(lines)
         try:
@@ -137,6 +149,24 @@ class LoadRun:
             complain(self._error)
         return code
 
+    def _measurements(self) -> Measurements:
+        parts = self._scenario.parts
+        unmeasured = sum(part.seconds for part in parts if not part.measured)
+        latencies = self._recording.latencies()
+        begun_ns = self._origin_ns
+        arrivals: tuple[Arrivals, ...] = ()
+        if self._arrivals is not None:
+            begun_ns = self._arrivals.begun_ns or begun_ns
+            latencies, arrivals = (*latencies, *self._arrivals.dispatch.delays()), self._arrivals.dispatch.summary()
+        seconds = max(0.0, (time.monotonic_ns() - begun_ns) / _SECOND - unmeasured)
+        stages = {part.name: part.seconds for part in parts}
+        return Measurements(seconds, latencies, self._ledger.summary(), arrivals, stages)
+
+    def _driver(self) -> Driver:
+        self._hired += 1
+        choices = random.Random(f"{self._scenario.seed}:{self._hired}")  # noqa: S311 - choices, not secrets
+        return Driver(self._shop, Chooser(self._scenario.workload, self._scenario.follow, choices, self._keys))
+
     def _end(self, code: ExitCode, reason: str) -> tuple[ExitCode, SectionEnd]:
         outcome = "completed"
         if self._error is not None:
@@ -149,7 +179,7 @@ class LoadRun:
 
     def _resolve(self) -> None:
         """Ask once more for every submission that was never answered, as long as patience lasts."""
-        driver = self.hire()
+        driver = self._driver()
         for submission in self._ledger.unknown:
             if self._patience() == 0:
                 return
@@ -164,10 +194,6 @@ class LoadRun:
 
     def _elapsed_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns
-
-    def _count(self, call: Call) -> None:
-        self._recording.add_call(call.rpc.value, call.code, call.started_ns, call.ended_ns)
-        self._on_call(call)
 
     def _tick(self) -> None:
         for second in itertools.count(1):

@@ -20,7 +20,6 @@ from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
 from harness.record import Header
 from harness.recorder import load_record, make_header
 from harness.template import masked
-from loadtests.driver import Driver
 from loadtests.options import Plan, read_plan
 from loadtests.quiet import complain
 from loadtests.run import LoadRun
@@ -29,6 +28,7 @@ from loadtests.shapes import ScenarioShape
 from loadtests.sink import Sink
 from loadtests.transport.probing import probe_by
 from loadtests.users import ControllerUser
+from loadtests.workers import Worker
 
 PROBE_PATIENCE = 5.0
 """Seconds that the endpoint has to accept a connection before anything starts."""
@@ -72,7 +72,7 @@ class Session:
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self._on_signal, number)
 
-    def hire(self) -> Driver:
+    def hire(self) -> Worker:
         """Return the work of one more user of the present run."""
         return self._present.hire()
 
@@ -99,6 +99,7 @@ class Session:
             )
             self._locust.stop_timeout = self._run.grace
             self._run.begin()
+            self._shape.pool = self._run.pool
         except HarnessError as error:
             self._run = None
             self._last = error.exit_code
@@ -112,7 +113,7 @@ class Session:
     def _on_stop(self, **_: Any) -> None:
         if self._run is not None:
             self._last = self._run.finish()
-            self._run = None
+            self._run = self._shape.pool = None
 
     def _on_user_error(self, exception: BaseException, **_: Any) -> None:
         text = f"a user crashed: {type(exception).__name__}: {exception}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from locust import LoadTestShape
 
@@ -15,10 +16,12 @@ MOST_AT_ONCE = 100.0
 class ScenarioShape(LoadTestShape):
     """Moves the number of users as the scenario says; Locust asks once a second.
 
-    `scenario` is set before the first run. `finished` says whether the last run came to the scenario's own end.
+    `scenario` is set before the first run. In an open load, `pool` tells the size of the pool of users (None: the run is over);
+    it is None until there is a run. `finished` says whether the last run came to the scenario's own end.
     """
 
     scenario: Scenario
+    pool: Callable[[], int | None] | None = None
 
     def __init__(self) -> None:
         self.reset_time()
@@ -35,9 +38,14 @@ class ScenarioShape(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """Return the number of users due and how many to start or stop per second; None ends the run."""
-        users = users_at(self.scenario, time.monotonic() - self._started)
+        users = self._due()
         self.finished = users is None and not self._cut_short
         return None if users is None or self._cut_short else (users, self._rate(users))
+
+    def _due(self) -> int | None:
+        if not self.scenario.is_open:
+            return users_at(self.scenario, time.monotonic() - self._started)
+        return self.scenario.preallocated_users if self.pool is None else self.pool()
 
     def _rate(self, users: int) -> float:
         if self.scenario.users is not None:

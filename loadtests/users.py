@@ -1,4 +1,4 @@
-"""The Locust user: a thin shell that lets a `Driver` work and rests in between."""
+"""The Locust user: a thin shell around a `Worker`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from locust import User, task
 from locust.exception import StopUser
 
 from harness.errors import HarnessError
-from loadtests.driver import Driver
+from loadtests.workers import Worker
 
 
 class Employer(Protocol):
     """Where a user gets its work from."""
 
-    def hire(self) -> Driver:
+    def hire(self) -> Worker:
         """Return the work of one more user."""
 
     def give_up(self, error: HarnessError) -> None:
@@ -23,7 +23,7 @@ class Employer(Protocol):
 
 
 class ControllerUser(User):
-    """Submits jobs one after the other, as the scenario says. `employer` is set before the first run.
+    """Submits jobs as the scenario says. `employer` is set before the first run.
 
     It works in one task without end, and stops itself when asked to: Locust would kill a user that rests between tasks, at
     times just when it has woken up and made a call, which then nobody counts.
@@ -45,11 +45,8 @@ class ControllerUser(User):
     @task
     def work(self) -> None:
         """Make submissions and see them through, until asked to stop."""
-        driver = self.employer.hire()
         try:
-            while not self._asked_to_stop.is_set():
-                driver.step()
-                self._asked_to_stop.wait(driver.pause())
+            self.employer.hire().work(self._asked_to_stop)
         except HarnessError as error:
             self.employer.give_up(error)
         raise StopUser

@@ -100,6 +100,7 @@ def _load(load: Load) -> Iterator[str]:
         ),
         align=">",
     )
+    yield from _starts(load)
     missed = [line for line in load.thresholds if not line.held]
     if load.thresholds:
         yield f"{len(load.thresholds) - len(missed)} of {len(load.thresholds)} thresholds held."
@@ -111,6 +112,25 @@ def _load(load: Load) -> Iterator[str]:
         yield from _table(
             ("Invariant", "Expected", "Observed"),
             ((item.requirement, item.expected, item.observed) for item in load.ledger.violations),
+        )
+
+
+def _starts(load: Load) -> Iterator[str]:
+    if load.arrivals:
+        yield "Calls count from when they were meant to start."
+        yield from _table(
+            ("Stage", "Due", "Made", "Late", "Dropped"),
+            (
+                (
+                    (line.stage or "all") + ("" if line.measured else " (not measured)"),
+                    f"{line.scheduled:,}",
+                    f"{line.started:,}",
+                    percent(line.late, line.scheduled),
+                    percent(line.dropped, line.scheduled),
+                )
+                for line in load.arrivals
+            ),
+            align=">",
         )
 
 

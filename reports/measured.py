@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.histogram import Histogram
-from harness.record import Interval, Latency, Ledger, Line, SectionStart, ThresholdLine
+from harness.record import Arrivals, Interval, Latency, Ledger, Line, SectionStart, ThresholdLine
 from reports.values import ErrorRow, Load, Phase, Point, RpcRow, Spread
 
 MOST_WINDOWS = 240
@@ -41,9 +41,19 @@ def _load_view(start: SectionStart, lines: Sequence[Line]) -> Load:
     span = max(seconds) - min(seconds) + 1 if seconds else start.planned
     calls: dict[str, dict[str, Histogram]] = defaultdict(lambda: defaultdict(Histogram))
     phases: dict[str, Histogram] = defaultdict(Histogram)
+    service, delays = Histogram(), Histogram()
     for line in lines:
-        if isinstance(line, Latency):
-            (phases[line.name] if line.kind == "lifecycle" else calls[line.name][line.code]).merge(line.histogram)
+        if isinstance(line, Latency) and line.measured:
+            match line.kind:
+                case "lifecycle":
+                    phases[line.name].merge(line.histogram)
+                case "scheduling":
+                    delays.merge(line.histogram)
+                case "service":
+                    if line.code == "OK":
+                        service.merge(line.histogram)
+                case _:
+                    calls[line.name][line.code].merge(line.histogram)
     rows = _rows_of_histograms(calls, span) if calls else _rows_of_intervals(intervals, span)
     window = max(1, -(-span // MOST_WINDOWS))
     return Load(
@@ -57,6 +67,9 @@ def _load_view(start: SectionStart, lines: Sequence[Line]) -> Load:
         series=_series(intervals, window),
         thresholds=tuple(line for line in lines if isinstance(line, ThresholdLine)),
         ledger=next((line for line in reversed(lines) if isinstance(line, Ledger)), None),
+        arrivals=tuple(line for line in lines if isinstance(line, Arrivals)),
+        service=spread_of(service) if service.count else None,
+        delays=spread_of(delays) if delays.count else None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import ExitCode
 from harness.gates import plural
-from harness.record import Discrepancy, KnownLine, Ledger, ThresholdLine
+from harness.record import Arrivals, Discrepancy, KnownLine, Ledger, ThresholdLine
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Load:
-    """All that one load run measured."""
+    """All that one load run measured; in an open load `rpcs` count from when calls were meant to start.
+
+    Of open loads only: what became of the starts of each stage, the times of calls that ended with OK from when they were really
+    sent, and by how much the generator was late.
+    """
 
     detail: Mapping[str, Any]
     planned: int
@@ -274,6 +278,9 @@ class Load:
     series: tuple[Point, ...]
     thresholds: tuple[ThresholdLine, ...]
     ledger: Ledger | None
+    arrivals: tuple[Arrivals, ...] = ()
+    service: Spread | None = None
+    delays: Spread | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from harness.gates import (
     record_exit,
     requirement_verdicts,
 )
-from harness.record import VERDICTS, CheckLine, Discrepancy, Line
+from harness.record import VERDICTS, Arrivals, CheckLine, Discrepancy, Line
 from tests.reports import records as make
 
 BROKEN = (Discrepancy("EXEC-01", "a", "b", (1,)),)
@@ -198,6 +198,24 @@ def test_missed_threshold() -> None:
 def test_ledger_outranks_thresholds_and_missing_samples() -> None:
     lines = (make.ledger(BROKEN), make.threshold(held=False))
     assert load_exit(lines) == (ExitCode.VIOLATION, "The ledger of jobs shows 1 violated invariant.")
+
+
+@pytest.mark.parametrize(
+    ("late", "dropped_behind", "measured"), [(3, 0, True), (0, 3, True), (2, 1, True), (2, 0, True), (50, 50, False)]
+)
+def test_open_load_whose_generator_fell_behind_is_not_valid(late: int, dropped_behind: int, measured: bool) -> None:
+    starts = Arrivals("", measured, 10.0, 100, 80, 0, late, 20, dropped_behind, 0.02, 0.02)
+    code, reason = load_exit((make.latency("A"), make.ledger(), starts, make.threshold(held=False)))
+    if measured and late + dropped_behind > 2:
+        assert code is ExitCode.NOT_VALID
+        assert f"{late} were more than 20 ms late and {dropped_behind} were dropped" in reason
+    else:
+        assert code is ExitCode.BELOW_THRESHOLD
+
+
+def test_warm_up_is_not_enough_of_a_run() -> None:
+    only = [line for line in make.open_load() if not getattr(line, "measured", True)]
+    assert load_exit(only)[0] is ExitCode.NOT_VALID
 
 
 def test_load_without_samples_is_not_valid() -> None:

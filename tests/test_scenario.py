@@ -11,10 +11,22 @@ from hypothesis import strategies as st
 
 from harness.endpoint import read_text
 from harness.errors import ConfigError
-from harness.scenario import CONSTANT_USERS, RAMPING_USERS, Counts, Scenario, Stage, load_scenario, users_at
+from harness.executors import CONSTANT_USERS, RAMPING_USERS, Stage
+from harness.scenario import Counts, Scenario, load_scenario, users_at
 from harness.template import masked, template
 from loadtests.runner import SCENARIOS
 
+RATE = "name: s\nexecutor: constant-arrival-rate\nrate: 5\nduration: 2s\npreallocated_users: 10\n"
+RAMP = """\
+name: s
+executor: ramping-arrival-rate
+preallocated_users: 10
+start_rate: 60
+time_unit: 1min
+stages:
+- {duration: 10s, rate: 120, name: up}
+- {duration: 10s, rate: 0}
+"""
 CONSTANT = "name: s\nexecutor: constant-users\nusers: 4\nduration: 2s\n"
 
 
@@ -45,9 +57,9 @@ def test_a_ramp_stays_between_the_numbers_of_its_stages(scenario: Scenario, elap
     begun, before = 0.0, 0
     for stage in scenario.stages:
         if elapsed < begun + stage.duration:
-            assert min(before, stage.users) <= users <= max(before, stage.users)
+            assert min(before, stage.users or 0) <= users <= max(before, stage.users or 0)
             return
-        begun, before = begun + stage.duration, stage.users
+        begun, before = begun + stage.duration, stage.users or 0
 
 
 def test_a_ramp_starts_from_nobody_moves_in_a_straight_line_and_holds() -> None:
@@ -85,6 +97,23 @@ def test_the_template_loads_and_the_values_go_into_a_record() -> None:
         ("name: s\nexecutor: ramping-users\n", "s.yaml:1: ramping-users needs at least one stage with users"),
         ("name: s\nexecutor: ramping-users\nstages: [{duration: 1s, users: 0}]\n", "needs at least one stage with users"),
         ("name: s\nexecutor: constant-user\n", "s.yaml:2: executor: expected one of constant-users, ramping-users"),
+        (RATE.replace("rate: 5\n", ""), "rate is missing; constant-arrival-rate needs rate and duration and preallocated_users"),
+        (RATE + "users: 3\n", "users does not go with constant-arrival-rate; it is for constant-users"),
+        (RATE + "stages: [{duration: 1s, rate: 1}]\n", "stages does not go with constant-arrival-rate"),
+        (RATE + "max_users: 9\n", "max_users (9) is below preallocated_users (10)"),
+        (RATE + "workload: {pause: {max: 1s}}\n", "workload.pause does not go with constant-arrival-rate"),
+        (RATE + "starts: {spacing: random}\n", "starts.spacing: expected one of even, poisson"),
+        (CONSTANT + "starts: {spacing: poisson}\n", "starts does not go with constant-users"),
+        (CONSTANT + 'thresholds: ["errors{stage:a}: count == 0"]\n', "the scenario has no stages to select from"),
+        (RAMP + "- {duration: 1s, users: 3}\n", "stage 3: users does not go with ramping-arrival-rate; give rate"),
+        (RAMP + "- {duration: 1s}\n", "stage 3: rate is missing"),
+        (RAMP + "- {duration: 1s, rate: 3, name: up}\n", "two stages have the name 'up'"),
+        (RAMP + "- {duration: 1s, rate: 3, name: 'a:b'}\n", "the name 'a:b' holds one of"),
+        (
+            RAMP.replace(", name: up", ", measured: false").replace("rate: 0}", "rate: 0, measured: false}"),
+            "no stage is measured",
+        ),
+        (RAMP + 'thresholds: ["errors{stage:ap}: count == 0"]\n', "unknown value of stage 'ap'; did you mean 'up'?"),
         (CONSTANT + "workload: {single: 0}\n", "s.yaml:5: workload: single and batch are both 0"),
         (
             CONSTANT + "workload:\n  requests_per_batch:\n    min: 3\n    max: 2\n",
@@ -115,3 +144,31 @@ def test_limits_of_a_count_are_in_order(low: int, high: int) -> None:
     else:
         with pytest.raises(ValueError, match="is above max"):
             Counts(min=low, max=high)
+
+
+def parts_of(text: str) -> list[tuple[str, float, float, float, bool]]:
+    return [(part.name, part.seconds, part.rate, part.end_rate, part.measured) for part in load_scenario(text, "s.yaml").parts]
+
+
+def test_open_loads_have_their_shapes() -> None:
+    assert parts_of(RATE) == [("", 2, 5, 5, True)]
+    assert parts_of(RAMP) == [("up", 10, 1, 2, True), ("2", 10, 2, 0, True)]
+    spike = RATE.replace("constant-arrival-rate", "spike").replace("2s", "6s") + "peak_rate: 50\n"
+    assert parts_of(spike) == [("before", 2, 5, 5, True), ("spike", 2, 50, 50, True), ("after", 2, 5, 5, True)]
+    soak = RATE.replace("constant-arrival-rate", "soak")
+    assert parts_of(soak) == [("soak", 2, 5, 5, True)]
+    assert parts_of(soak + "warm_up: 4s\n") == [("warm-up", 4, 0, 5, False), ("soak", 2, 5, 5, True)]
+    assert load_scenario(soak + "warm_up: 4s\n", "s.yaml").seconds == 6
+
+
+def test_an_open_load_limits_dropped_starts_unless_it_says_how_itself() -> None:
+    assert [limit.expression for limit in load_scenario(RATE, "s.yaml").limits] == ["dropped: rate < 1%"]
+    own = load_scenario(RATE + 'thresholds: ["dropped: rate < 20%"]\n', "s.yaml")
+    assert [limit.expression for limit in own.limits] == ["dropped: rate < 20%"]
+    assert load_scenario(CONSTANT, "s.yaml").limits == ()
+
+
+def test_a_warm_up_cannot_be_selected() -> None:
+    text = RAMP + "- {duration: 1s, rate: 1, name: warm-up, measured: false}\n"
+    with pytest.raises(ConfigError, match="unknown value of stage 'warm-up'"):
+        load_scenario(text + 'thresholds: ["errors{stage:warm-up}: count == 0"]\n', "s.yaml")

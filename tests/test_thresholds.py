@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.errors import ConfigError
 from harness.histogram import Histogram
 from harness.measurements import Measurements, evaluate, evaluate_all
-from harness.record import Latency, Ledger
+from harness.record import Arrivals, Latency, Ledger
 from harness.thresholds import METRICS, OPERATORS, Threshold, parse_threshold
 
 EMPTY_LEDGER = Ledger(0, 0, 0, 0, 0, 0, 0, 0, 0, ())
@@ -211,3 +211,52 @@ def test_limits_are_evaluated_in_their_order() -> None:
     texts = ["rpcs: count > 1", "replays: count > 100", "errors: count > 1"]
     lines = evaluate_all([parse_threshold(text) for text in texts], RUN)
     assert [(line.expression, line.held) for line in lines] == list(zip(texts, [True, False, True], strict=True))
+
+
+OPEN_RUN = Measurements(
+    12.0,
+    (
+        replace(calls("ExecuteControllerJob", "OK", [90_000] * 9), stage="warm-up", measured=False),
+        replace(calls("ExecuteControllerJob", "OK", [9000] * 10), stage="steady"),
+        replace(calls("ExecuteControllerJob", "OK", [20_000] * 20), stage="peak"),
+        Latency("service", "ExecuteControllerJob", "OK", histogram([2000] * 30), "steady"),
+        Latency("scheduling", "start", "", histogram([100] * 30), "peak"),
+    ),
+    EMPTY_LEDGER,
+    (
+        Arrivals("warm-up", False, 5.0, 9, 9, 0, 9, 0, 0, 0.02, 0.01),
+        Arrivals("steady", True, 5.0, 10, 10, 0, 1, 0, 0, 0.02, 0.01),
+        Arrivals("peak", True, 5.0, 40, 20, 3, 0, 20, 5, 0.02, 0.01),
+    ),
+    {"warm-up": 5.0, "steady": 5.0, "peak": 5.0},
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "observed"),
+    [
+        ("rpc_duration: max <= 20ms", "20ms"),
+        ("rpc_duration{stage:steady}: max <= 9ms", "9ms"),
+        ("service_duration: p(99) <= 2ms", "2ms"),
+        ("scheduling_delay{stage:peak}: p(99) == 100us", "100us"),
+        ("rpcs: count == 30", "30"),
+        ("rpcs{stage:peak}: rate == 4/s", "4/s"),
+        ("rpcs: rate == 2.5/s", "2.5/s"),
+        ("iterations: count == 30", "30"),
+        ("iterations: rate == 3/s", "3/s"),
+        ("iterations{stage:steady}: rate == 2/s", "2/s"),
+        ("dropped: rate == 40%", "40%"),
+        ("dropped{stage:steady}: count == 0", "0"),
+        ("late: rate == 2%", "2%"),
+        ("errors{stage:peak}: count == 0", "0"),
+    ],
+)
+def test_metrics_of_an_open_load_leave_the_warm_up_out(text: str, observed: str) -> None:
+    line = evaluate(parse_threshold(text, stages=("steady", "peak")), OPEN_RUN)
+    assert (line.observed, line.held, line.reason) == (observed, True, "")
+
+
+def test_a_closed_loop_has_one_time_and_no_starts() -> None:
+    assert evaluate(parse_threshold("service_duration: max == 100ms"), RUN).held
+    assert evaluate(parse_threshold("dropped: rate < 1%"), RUN).reason == "no samples: no start was scheduled"
+    assert not evaluate(parse_threshold("scheduling_delay: max < 1s"), RUN).held

@@ -16,10 +16,11 @@ import pytest
 from harness.budget import BudgetExceededError
 from harness.call import Call
 from harness.endpoint import Endpoint, resolve
+from harness.executors import CONSTANT_USERS
 from harness.history import Rpc
 from harness.profile import load_profile
 from harness.requests import Requests
-from harness.scenario import CONSTANT_USERS, TRANSPORTS, WIRE, Counts, Follow, Scenario, Workload
+from harness.scenario import TRANSPORTS, WIRE, Counts, Follow, Scenario, Workload
 from harness.server.embedded_thread import background_server
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb

@@ -66,7 +66,7 @@ def test_a_second_without_calls_shows_and_the_last_one_is_told() -> None:
 def test_phases_are_listed_in_their_natural_order() -> None:
     recording = Recording()
     for phase in reversed(list(PHASES)):
-        recording.add_phase(phase, 5)
+        recording.add_phase(phase, 5, 0)
     assert [line.name for line in recording.latencies() if line.kind == "lifecycle"] == list(PHASES)
 
 

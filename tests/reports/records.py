@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.histogram import Histogram
 from harness.history import Failed, Ok, Operation, Outcome, Rpc, Unknown
 from harness.record import (
+    Arrivals,
     CheckLine,
     Discrepancy,
     Footer,
@@ -125,6 +127,14 @@ def interval(
         "users": 10,
     }
     return Interval(second=second, rpc=rpc, errors=errors or {}, **fields | changes)
+
+
+def open_load() -> tuple[Line, ...]:
+    """Return an open load with a warm-up of 50 calls and 100 measured ones."""
+    warm_up = [replace(line, stage="warm-up", measured=False) for line in (latency("A", count=50), latency("to_result", "", 50))]
+    steady = (latency("A"), latency("A", base=1000, kind="service"), latency("start", "", base=10, kind="scheduling"))
+    starts = Arrivals("steady", True, 10.0, 103, 100, 5, 2, 3, 1, 0.02, 0.05)
+    return load(*warm_up, *steady, replace(starts, stage="warm-up", measured=False), starts, ledger(), threshold())
 
 
 def ledger(violations: Sequence[Discrepancy] = (), **changes: Any) -> Ledger:

@@ -214,6 +214,19 @@ def test_json_holds_the_verdicts() -> None:
     assert data["runs"][0]["seed"] == 7
 
 
+def test_every_format_shows_the_starts_of_an_open_load() -> None:
+    files = render(build_view([make.record(*make.open_load())]))
+    data = json.loads(files["report.json"])
+    Draft202012Validator(SCHEMA).validate(data)
+    (load,) = data["loads"]
+    assert [(line["stage"], line["dropped"]) for line in load["arrivals"]] == [("warm-up", 3), ("steady", 3)]
+    assert load["service"]["p50"] < load["total"]["spread"]["p50"]
+    assert b"| warm-up (not measured) | 103 | 100 | 1.94 % | 2.91 % |" in files["summary.md"]
+    page = files["report.html"].decode()
+    assert "from when they were meant to start" in page
+    assert '<th scope="row">warm-up (not measured)</th>' in page
+
+
 def test_json_holds_the_load() -> None:
     (load,) = as_json(make.loaded())["loads"]
     assert load["rpcs"][0]["errors"][0]["code"] == "RESOURCE_EXHAUSTED"

@@ -10,7 +10,7 @@ from harness.errors import ExitCode
 from harness.record import Observation, SectionStart
 from reports import build_view
 from reports.judged import MOST_CALLS
-from reports.measured import MOST_WINDOWS
+from reports.measured import MOST_WINDOWS, spread_of
 from reports.values import Conformance, Load, View
 from reports.view import LABELS, flattened
 from tests.reports import records as make
@@ -213,3 +213,12 @@ def test_rate_of_a_window_is_per_second() -> None:
 def test_flattened() -> None:
     value = {"a": {"b": [1, 2], "c": None, "d": {}}, "e": True, "f": "", "g": 0}
     assert flattened(value) == (("a.b", "1, 2"), ("e", "true"), ("g", "0"))
+
+
+def test_an_open_load_keeps_the_kinds_of_time_and_the_warm_up_apart() -> None:
+    load = load_of(build_view([make.record(*make.open_load())]))
+    assert [(row.rpc, row.count) for row in load.rpcs] == [("A", 100)]
+    assert load.phases == ()
+    assert load.service == spread_of(make.latency("", base=1000).histogram)
+    assert load.delays == spread_of(make.latency("", base=10).histogram)
+    assert [(line.stage, line.measured) for line in load.arrivals] == [("warm-up", False), ("steady", True)]
