@@ -16,8 +16,8 @@ from harness.client import ControllerClient
 from harness.history import Rpc
 
 REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
-MALFORMED = ("Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "no-scheme", "Bearer not a token", f"Bearer {uuid.UUID(int=4)}")
-"""Authorization headers that nobody was given."""
+MALFORMED = ("Bearer", "Basic dXNlcjpwYXNz", "no-scheme", "Bearer not a token", f"Bearer {uuid.UUID(int=4)}")
+"""Authorization headers that nobody was given, all of them legal in HTTP/2 (RFC 9113 section 8.2.1)."""
 
 
 def needs_credentials(case: Case) -> None:
