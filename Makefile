@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := harness conformance loadtests reports tests protos benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup validate test lint types format stubs stubs-check check clean
+.PHONY: help setup validate test lint types format stubs stubs-check check bench bench-quick clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,12 @@ stubs-check: $(READY) ## Check that the stubs are up to date.
 	$(BIN)/python protos/generate.py --check
 
 check: lint types stubs-check test ## Everything that CI checks.
+
+bench: $(READY) ## Measure this project against its peers; writes docs/benchmarks.md.
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(READY) ## The same, one small round; writes runs/benchmarks/partial.md.
+	$(BIN)/python -m benchmarks --quick
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """How many status calls the reference Controller answers per second on one core, by either of its edges.
 
-`python benchmarks/server_edges.py [--jobs 100000] [--seconds 3] [--rounds 2] [--in-flight 64]`. Each edge has a server of its
+`python -m benchmarks.server_edges [--jobs 100000] [--seconds 3] [--rounds 2] [--in-flight 64]`. Each edge has a server of its
 own with the real engine and so many live jobs in memory; servers are pinned to one core, the one client that asks both in turn
 to another, where the machine has two. Only figures of one invocation may be compared. What is counted is the server's CPU time
 per call, too: it says how fast the server could be if the client were no limit.
@@ -13,27 +13,21 @@ import contextlib
 import json
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ngh2
-
-from harness.grpcframing import PREFIX, pack
+from benchmarks.wire_client import Client
 from harness.stubs import job_pb2, service_pb2
 
 EDGES = ("grpcio", "wire")
-PREFIX_OF_PATHS = "/services.controller.Controller/"
 CONFIGURATIONS = 1000
 """Jobs of one submission."""
 MOST_SECONDS = 30.0
-PATIENCE = 120.0
-"""Seconds after which a server that does not answer ends the run."""
 
 
 @dataclass(frozen=True)
@@ -43,47 +37,6 @@ class Figures:
     rate: float
     server: float
     client: float
-
-
-class Client:
-    """A connection that keeps a number of calls in flight, in one thread; it reads the answers and checks their status."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._h2 = ngh2.Connection(ngh2.Role.CLIENT, ngh2.Configuration(peer_max_concurrent_streams=10_000))
-        self._h2.initiate_connection({ngh2.Setting.ENABLE_PUSH: 0, ngh2.Setting.INITIAL_WINDOW_SIZE: 4 << 20})
-        self._h2.set_local_window_size(64 << 20)
-        self._bodies: dict[int, bytes] = {}
-        self.done = 0
-
-    def start(self, rpc: str, message: bytes) -> None:
-        """Make a call."""
-        path = (PREFIX_OF_PATHS + rpc).encode()
-        headers = (
-            *((b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"localhost")),
-            *((b"te", b"trailers"), (b"content-type", b"application/grpc"), (b"grpc-timeout", b"30S")),
-        )
-        self._h2.send_data(self._h2.send_request(headers), pack(message), end_stream=True)
-
-    def turn(self) -> list[bytes]:
-        """Send and receive once; returns the messages of the calls that have ended, and raises RuntimeError if one failed."""
-        octets = self._h2.data_to_send()
-        if octets:
-            self._socket.sendall(octets)
-        self._h2.receive_data(self._socket.recv(1 << 18))
-        ended = []
-        for event in self._h2.events():
-            if isinstance(event, ngh2.DataReceived):
-                self._bodies[event.stream_id] = self._bodies.get(event.stream_id, b"") + event.data
-            elif isinstance(event, ngh2.TrailersReceived):
-                if dict(event.headers)[b"grpc-status"] != b"0":
-                    raise RuntimeError(f"a call failed: {event.headers}")
-                ended.append(self._bodies.pop(event.stream_id)[PREFIX:])
-            elif isinstance(event, ngh2.ResponseReceived) and event.end_stream:
-                raise RuntimeError(f"a call failed: {event.headers}")
-        self.done += len(ended)
-        return ended
 
 
 @contextlib.contextmanager
@@ -141,6 +94,40 @@ def measure(client: Client, pid: int, requests: list[bytes], seconds: float, in_
     return Figures(calls / elapsed, 1e6 * server / calls, 1e6 * own / calls)
 
 
+def measure_all(
+    edges: Sequence[str],
+    jobs: int,
+    seconds: float,
+    rounds: int,
+    in_flight: int,
+    *,
+    server_core: int | None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[Figures]]:
+    """Measure edges in turns, each with a server of its own; the client is this process, wherever it runs."""
+    found: dict[str, list[Figures]] = {edge: [] for edge in edges}
+    with contextlib.ExitStack() as stack:
+        sides = {}
+        for edge in edges:
+            pid, port = stack.enter_context(served(edge, jobs, server_core))
+            client = Client(port)
+            stack.callback(client.close)
+            ids = fill(client, jobs)
+            requests = [
+                service_pb2.GetControllerJobStatusRequest(job_id=one, quantum_processor_id="qpu-1").SerializeToString()
+                for one in ids
+            ]
+            sides[edge] = client, pid, requests
+        for number in range(rounds):
+            for edge in edges:
+                client, pid, requests = sides[edge]
+                figures = measure(client, pid, requests, seconds, in_flight)
+                found[edge].append(figures)
+                told = f"CPU per call: server {figures.server:6.1f} us, client {figures.client:5.1f} us"
+                tell(f"round {number + 1}   {edge:<7} {figures.rate:9,.0f} calls/s   {told}")
+    return found
+
+
 def _cpu_of(pid: int) -> float:
     """Return the CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -162,29 +149,13 @@ def main() -> int:
     options = parser.parse_args()
     if not 1 <= options.jobs <= 1_000_000 or not 0 < options.seconds <= MOST_SECONDS or not 1 <= options.in_flight <= 1000:
         parser.error(f"--jobs is 1 to 1,000,000, --seconds up to {MOST_SECONDS:g}, --in-flight 1 to 1,000")
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    if len(cores) > 1:
+        os.sched_setaffinity(0, {cores[1]})
     server_core = cores[0] if len(cores) > 1 else None
-    found: dict[str, list[Figures]] = {edge: [] for edge in EDGES}
-    with contextlib.ExitStack() as stack:
-        sides = {}
-        for edge in EDGES:
-            pid, port = stack.enter_context(served(edge, options.jobs, server_core))
-            client = Client(port)
-            ids = fill(client, options.jobs)
-            requests = [
-                service_pb2.GetControllerJobStatusRequest(job_id=one, quantum_processor_id="qpu-1").SerializeToString()
-                for one in ids
-            ]
-            sides[edge] = client, pid, requests
-        if server_core is not None:
-            os.sched_setaffinity(0, {cores[1]})
-        for number in range(options.rounds):
-            for edge in EDGES:
-                client, pid, requests = sides[edge]
-                figures = measure(client, pid, requests, options.seconds, options.in_flight)
-                found[edge].append(figures)
-                told = f"CPU per call: server {figures.server:6.1f} us, client {figures.client:5.1f} us"
-                print(f"round {number + 1}   {edge:<7} {figures.rate:9,.0f} calls/s   {told}", flush=True)
+    found = measure_all(
+        EDGES, options.jobs, options.seconds, options.rounds, options.in_flight, server_core=server_core, tell=print
+    )
     rates = {edge: statistics.median(one.rate for one in figures) for edge, figures in found.items()}
     server = {edge: statistics.median(one.server for one in figures) for edge, figures in found.items()}
     print(f"\nratio wire to grpcio: {rates['wire'] / rates['grpcio']:.1f} in calls per second, ", end="")

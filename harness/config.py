@@ -156,8 +156,7 @@ def _value(node: Node, hint: Any, rule: Rule, source: str, path: str) -> Any:
     if origin in {types.UnionType, typing.Union}:
         if node.value is None and type(None) in arguments:
             return None
-        inner = next(part for part in arguments if part is not type(None))
-        return _value(node, inner, rule, source, path)
+        return _value(node, _member(arguments, node), rule, source, path)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return decode(node, hint, source, path)
     if origin is tuple:
@@ -170,6 +169,13 @@ def _value(node: Node, hint: Any, rule: Rule, source: str, path: str) -> Any:
         _check_entries(node, rule, source, path)
         return {key: _value(item, arguments[1], rule, source, _join(path, key)) for key, item in node.value.items()}
     return _checked(_plain(node, hint, rule, wrong), rule, wrong)
+
+
+def _member(hints: Iterable[Any], node: Node) -> Any:
+    """Return which member of a union a node is: a configuration class if it is a mapping, else the plain one."""
+    known = [hint for hint in hints if hint is not type(None)]
+    classes = [hint for hint in known if dataclasses.is_dataclass(hint)]
+    return classes[0] if classes and isinstance(node.value, Mapping) else known[0]
 
 
 def _plain(node: Node, hint: Any, rule: Rule, wrong: Callable[[str], ConfigError]) -> Any:
@@ -211,6 +217,8 @@ def _checked(value: Any, rule: Rule, wrong: Callable[[str], ConfigError]) -> Any
 
 
 def _limit(value: float, rule: Rule) -> str:
+    if rule.kind == "size":
+        return format_size(int(value))
     return format_duration(value) if rule.kind == "duration" else f"{value:,}"
 
 

@@ -14,6 +14,7 @@ CONSTANT_RATE = "constant-arrival-rate"
 RAMPING_RATE = "ramping-arrival-rate"
 SPIKE = "spike"
 SOAK = "soak"
+SLO_SEARCH = "slo-search"
 EXECUTORS: Mapping[str, str] = {
     CONSTANT_USERS: "a number of users, started at `spawn_rate`, that work for `duration`",
     RAMPING_USERS: "a number of users that moves in a straight line to each stage's number, from 0",
@@ -21,13 +22,14 @@ EXECUTORS: Mapping[str, str] = {
     RAMPING_RATE: "iterations whose rate moves in a straight line to each stage's rate, from `start_rate`",
     SPIKE: "iterations at `rate`, then at once at `peak_rate`, then at `rate` again: a third of `duration` each",
     SOAK: "iterations at `rate` for `duration`, after `warm_up`, which is not measured and rises to it from 0",
+    SLO_SEARCH: "finds the highest rate from `rate` to `max_rate` that keeps the thresholds, and confirms it for `duration`",
 }
 """How the load is driven.
 
 The first two are closed loops: a user starts its next submission when the last one is finished. The others are open: an
 iteration (a submission that is seen through to its end) starts at its time on a user from a pool.
 """
-OPEN = frozenset({CONSTANT_RATE, RAMPING_RATE, SPIKE, SOAK})
+OPEN = frozenset({CONSTANT_RATE, RAMPING_RATE, SPIKE, SOAK, SLO_SEARCH})
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     CONSTANT_USERS: ("users", "duration"),
@@ -36,6 +38,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     RAMPING_RATE: ("preallocated_users",),
     SPIKE: ("rate", "peak_rate", "duration", "preallocated_users"),
     SOAK: ("rate", "duration", "preallocated_users"),
+    SLO_SEARCH: ("rate", "max_rate", "duration", "preallocated_users"),
 }
 """Keys without which an executor cannot do."""
 ALLOWED: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +48,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     RAMPING_RATE: ("start_rate", "stages", "time_unit", "starts", "max_users"),
     SPIKE: ("time_unit", "starts", "max_users"),
     SOAK: ("warm_up", "time_unit", "starts", "max_users"),
+    SLO_SEARCH: ("search", "time_unit", "starts", "max_users"),
 }
 """Further keys that go with an executor."""
 
@@ -87,6 +91,32 @@ class Starts:
         default=0.01,
         minimum=0,
         maximum=1,
+    )
+
+
+@dataclass(frozen=True)
+class SearchRules:
+    """How a search proceeds: probes at rates that grow until one fails, then between what held and what failed."""
+
+    factor: float = option("factor by which the rate grows from probe to probe", default=2.0, minimum=1.1, maximum=100)
+    precision: float = option(
+        "share by which a rate that failed may be above one that held for the search to be content",
+        default=0.05,
+        minimum=0.01,
+        maximum=1,
+    )
+    probe: float = option("how long the rate of a probe is kept and judged", kind="duration", default=10.0, minimum=0.1)
+    settle: float = option("how long it is kept before that, and not judged", kind="duration", default=2.0, minimum=0)
+    cool_down: float | None = option(
+        "how long the rest after a probe may take until all its work is done, else the endpoint has not kept up; unset: the"
+        " deadline by which users follow their jobs",
+        kind="duration",
+        default=None,
+        minimum=0.1,
+        example="10s",
+    )
+    confirmations: int = option(
+        "how often a confirmation is tried, each time lower by `precision`", default=3, minimum=1, maximum=20
     )
 
 

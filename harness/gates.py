@@ -21,6 +21,7 @@ from harness.record import (
     Line,
     Record,
     RequirementLine,
+    SearchLine,
     SectionEnd,
     SectionStart,
     ThresholdLine,
@@ -108,19 +109,25 @@ def stale_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
 def load_exit(lines: Iterable[Line]) -> tuple[ExitCode, str]:
     """Return what the load part of a run amounts to, and why in one sentence."""
     found = tuple(lines)
-    violations = sum(line.violation_count for line in found if isinstance(line, Ledger))
-    if violations:
-        return ExitCode.VIOLATION, f"The ledger of jobs shows {plural(violations, 'violated invariant')}."
+    broken = _broken_books([line for line in found if isinstance(line, Ledger)])
+    if broken:
+        return ExitCode.VIOLATION, broken
     if not _samples(found):
         return ExitCode.NOT_VALID, "Nothing was measured: the load run has no samples."
-    behind = _behind(found)
+    behind = fell_behind(found)
     if behind:
         return ExitCode.NOT_VALID, behind
+    searches = [line for line in found if isinstance(line, SearchLine) and line.ending != "unfinished"]
+    empty = next((line for line in searches if not line.found), None)
+    if empty is not None:
+        code = ExitCode.NOT_VALID if empty.ending == "generator" else ExitCode.BELOW_THRESHOLD
+        return code, _told(empty)
     thresholds = [line for line in found if isinstance(line, ThresholdLine)]
     missed = [line.expression for line in thresholds if not line.held]
     if missed:
         return ExitCode.BELOW_THRESHOLD, f"{len(missed)} of {len(thresholds)} thresholds missed: {_some(missed)}."
-    return ExitCode.OK, f"{len(thresholds)} of {len(thresholds)} thresholds held." if thresholds else "No threshold was set."
+    held = f"{len(thresholds)} of {len(thresholds)} thresholds held." if thresholds else "No threshold was set."
+    return ExitCode.OK, " ".join((*map(_told, searches), held))
 
 
 def record_exit(record: Record, strict: bool = False) -> tuple[ExitCode, str]:
@@ -250,7 +257,23 @@ def _samples(lines: Sequence[Line]) -> int:
     return sum(line.count for line in lines if isinstance(line, Interval))
 
 
-def _behind(lines: Iterable[Line]) -> str:
+def _told(search: SearchLine) -> str:
+    return f"Search: {search.reason}."
+
+
+def _broken_books(ledgers: Sequence[Ledger]) -> str:
+    """Say what the ledger of jobs shows to be wrong, whatever the thresholds allow; "" when it is in order."""
+    wrong = {name: sum(getattr(line, name) for line in ledgers) for name in ("lost", "duplicated", "unexpected")}
+    violations = sum(line.violation_count for line in ledgers)
+    if not violations and not any(wrong.values()):
+        return ""
+    counts = ", ".join(f"{count:,} {name}" for name, count in wrong.items() if count)
+    jobs = f"; jobs: {counts}" if counts else ""
+    named = ", ".join(dict.fromkeys(item.requirement for line in ledgers for item in line.violations))
+    return f"The ledger of jobs shows {plural(violations, 'violated invariant')}{f' ({named})' if named else ''}{jobs}."
+
+
+def fell_behind(lines: Iterable[Line]) -> str:
     """Say that the generator of an open load fell behind, so that its figures are not the endpoint's; "" when it kept up."""
     arrivals = [line for line in lines if isinstance(line, Arrivals) and line.measured]
     scheduled = sum(line.scheduled for line in arrivals)

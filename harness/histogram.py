@@ -7,12 +7,15 @@ Histograms of several workers add up exactly. Pure.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 _SUB_BITS = 10
 _SUB = 1 << _SUB_BITS
 _EXACT = _SUB << 1
+_PACKED_HEAD = 4 * 16
+_PACKED_BUCKET = 4 + 8
 
 
 def bucket_of(value: int) -> int:
@@ -53,6 +56,23 @@ class Histogram:
         self.largest = max(self.largest, value)
         self.count += times
         self.total += value * times
+
+    def add_all(self, counts: Mapping[int, int]) -> None:
+        """Count many values at once, each as often as it says."""
+        if not counts:
+            return
+        if min(counts) < 0:
+            for value, times in counts.items():
+                self.add(value, times)
+            return
+        buckets, least, most = self._buckets, min(counts), max(counts)
+        for value, times in counts.items():
+            bucket = value if value < _EXACT else bucket_of(value)
+            buckets[bucket] = buckets.get(bucket, 0) + times
+        self.smallest = least if self.count == 0 else min(self.smallest, least)
+        self.largest = max(self.largest, most)
+        self.count += sum(counts.values())
+        self.total += sum(value * times for value, times in counts.items())
 
     def merge(self, other: Histogram) -> None:
         """Add another histogram's counts."""
@@ -106,6 +126,28 @@ class Histogram:
         histogram._buckets = {_natural(bucket): _natural(times) for bucket, times in buckets}
         histogram.count, histogram.total, histogram.smallest, histogram.largest = (
             _natural(data[key]) for key in ("count", "total", "smallest", "largest")
+        )
+        if histogram.count != sum(histogram._buckets.values()):
+            raise ValueError("count does not match the buckets")
+        return histogram
+
+    def pack(self) -> bytes:
+        """Return the histogram as octets, at a fraction of the cost of JSON; `unpack` reads it back."""
+        size = len(self._buckets)
+        head = b"".join(value.to_bytes(16, "little") for value in (self.count, self.total, self.smallest, self.largest))
+        return head + struct.pack(f"<{size}I{size}Q", *self._buckets, *self._buckets.values())
+
+    @staticmethod
+    def unpack(octets: bytes) -> Histogram:
+        """Read a histogram back. Raises ValueError when it is none."""
+        size, rest = divmod(len(octets) - _PACKED_HEAD, _PACKED_BUCKET)
+        if size < 0 or rest:
+            raise ValueError("not a packed histogram")
+        numbers = struct.unpack_from(f"<{size}I{size}Q", octets, _PACKED_HEAD)
+        histogram = Histogram()
+        histogram._buckets = dict(zip(numbers[:size], numbers[size:], strict=True))
+        histogram.count, histogram.total, histogram.smallest, histogram.largest = (
+            int.from_bytes(octets[at : at + 16], "little") for at in range(0, _PACKED_HEAD, 16)
         )
         if histogram.count != sum(histogram._buckets.values()):
             raise ValueError("count does not match the buckets")

@@ -83,7 +83,8 @@ FREE_BITS = tuple(bit for bit in range(128) if bit not in {62, 63, 76, 77, 78, 7
 
 def random_key(rng: random.Random) -> IdempotencyKey:
     """Draw a valid version 4 key."""
-    return IdempotencyKey(rng.getrandbits(64), rng.getrandbits(64)).with_version(4).with_variant_nibble(8 | rng.getrandbits(2))
+    high, low, variant = rng.getrandbits(64), rng.getrandbits(64), 8 | rng.getrandbits(2)
+    return IdempotencyKey(high & ~0xF000 | 4 << 12, low & ~(0xF << 60) | variant << 60)
 
 
 def _reverse_octets(half: int) -> int:

@@ -6,18 +6,22 @@ A limit on something of which the run has no sample has not held. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from harness.histogram import Histogram
 from harness.record import Arrivals, Latency, Ledger, ThresholdLine
-from harness.thresholds import OPERATORS, TIME_UNITS, Threshold, plain
+from harness.thresholds import BROKEN_FOR_GOOD, OPERATORS, TIME_UNITS, Threshold, plain
+
+ENOUGH = 20
+"""Samples of which a share or a mean says something while a run goes on; a percentile needs one beyond it as well."""
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a load run measured; `seconds` is how long calls were made, `stages` how long each stage was.
+    """What a load run measured so far; `seconds` is how long calls were made, `stages` how long each stage has lasted.
 
-    What was not measured (a warm-up) is passed over, except by the ledger: a promise may not be broken at any time.
+    What was not measured (a warm-up) is passed over, except by the ledger: a promise may not be broken at any time. `counted` is
+    how long the ledger was kept, if not for `seconds`.
     """
 
     seconds: float
@@ -25,6 +29,7 @@ class Measurements:
     ledger: Ledger
     arrivals: tuple[Arrivals, ...] = ()
     stages: Mapping[str, float] = field(default_factory=dict)
+    counted: float | None = None
 
     def lines(self, kind: str, stage: str | None) -> list[Latency]:
         """Return the measured lines of a kind, of one stage or (None) of all."""
@@ -33,6 +38,32 @@ class Measurements:
     def starts(self, stage: str | None) -> list[Arrivals]:
         """Return the measured starts of one stage or (None) of all."""
         return [line for line in self.arrivals if line.measured and stage in {None, line.stage}]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The part of a run that stands for it: `seconds` of one stage, and what the ledger has beyond `before`.
+
+    `counted` is for how long that was entered in the ledger.
+    """
+
+    stage: str
+    seconds: float
+    counted: float
+    before: Ledger
+
+    def of(self, latencies: Iterable[Latency], arrivals: Iterable[Arrivals], ledger: Ledger) -> Measurements:
+        """Return what was measured in this part: of the figures of the whole run, the stage's alone count as measured."""
+        times = tuple(replace(line, measured=line.stage == self.stage) for line in latencies)
+        starts = tuple(replace(line, measured=line.stage == self.stage) for line in arrivals)
+        books = _since(ledger, self.before)
+        return Measurements(self.seconds, times, books, starts, {self.stage: self.seconds}, self.counted)
+
+
+def _since(ledger: Ledger, before: Ledger) -> Ledger:
+    """Return what has been entered in a ledger since then; what is listed is listed as it is."""
+    pairs = {item.name: (getattr(ledger, item.name), getattr(before, item.name)) for item in fields(Ledger)}
+    return replace(ledger, **{name: now - then for name, (now, then) in pairs.items() if type(now) is int})
 
 
 _TIMES_OF = {
@@ -60,6 +91,32 @@ def evaluate_all(thresholds: Iterable[Threshold], measured: Measurements) -> tup
     return tuple(evaluate(threshold, measured) for threshold in thresholds)
 
 
+def broken(thresholds: Iterable[Threshold], measured: Measurements, elapsed: float) -> ThresholdLine | None:
+    """Return the first limit that is to end the run now, `elapsed` seconds after the start of its load; None: it may go on.
+
+    A limit on something of which there are no samples yet, or too few to say, ends nothing.
+    """
+    for threshold in thresholds:
+        if threshold.abort_after is None or elapsed < threshold.abort_after:
+            continue
+        value, _ = _observe(threshold, measured)
+        if value is not None and _is_broken(threshold, value, measured):
+            return evaluate(threshold, measured)
+    return None
+
+
+def _is_broken(threshold: Threshold, value: float, measured: Measurements) -> bool:
+    if threshold.aggregate == "count":
+        return BROKEN_FOR_GOOD[threshold.op](value, threshold.number)
+    if threshold.metric in _TIMES_OF:
+        samples = _samples(threshold, measured).count
+    else:
+        _, samples, _ = _counted(threshold, measured)
+    beyond = 100 - threshold.percent if threshold.percent is not None else 100.0
+    needed = ENOUGH if beyond == 0 else max(ENOUGH, round(100 / beyond))
+    return samples >= needed and not OPERATORS[threshold.op](value, threshold.number)
+
+
 def _observe(threshold: Threshold, measured: Measurements) -> tuple[float | None, str]:
     """Return the measured value in the limit's unit, or None and why there is none."""
     stage = threshold.selected("stage")
@@ -76,9 +133,11 @@ def _observe(threshold: Threshold, measured: Measurements) -> tuple[float | None
     if threshold.unit == "%":
         return 100 * count / base, ""
     seconds = measured.seconds if stage is None else measured.stages[stage]
+    if threshold.metric.startswith("jobs_") and measured.counted is not None:
+        seconds = measured.counted
     if threshold.metric == "iterations":
         # Calls go on after the last start, and must not thin the rate of starts out.
-        seconds = sum(line.seconds for line in measured.starts(stage))
+        seconds = sum(measured.stages.get(line.stage, line.seconds) for line in measured.starts(stage))
     return (count / seconds, "") if seconds > 0 else (None, "the run took no time")
 
 
@@ -134,6 +193,9 @@ def _counted(threshold: Threshold, measured: Measurements) -> tuple[int, int, st
     jobs = {
         "jobs_submitted": ledger.acknowledged_jobs,
         "jobs_unfinished": ledger.unfinished,
+        "jobs_lost": ledger.lost,
+        "jobs_duplicated": ledger.duplicated,
+        "jobs_unexpected": ledger.unexpected,
         "jobs_finished": _finished(ledger, status),
     }
     return jobs[threshold.metric], ledger.acknowledged_jobs, "no samples: no job was acknowledged"

@@ -24,17 +24,17 @@ def probe(endpoint: Endpoint, patience: float = PATIENCE) -> None:
         try:
             client.status(Requests(endpoint).status(str(uuid.uuid4())), timeout=patience)
         except RpcError as error:
-            judge(endpoint, error)
+            judge(endpoint, error.code, error.details)
 
 
-def judge(endpoint: Endpoint, error: RpcError) -> None:
-    """Raise UnreachableError unless the failed status call shows a Controller that lets us in."""
+def judge(endpoint: Endpoint, code: str, details: str) -> None:
+    """Raise UnreachableError unless a status call that failed with `code` shows a Controller that lets us in."""
     address = endpoint.address
-    if error.code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:
+    if code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:
         identity = endpoint.profile.default_identity
         caller = f"the credentials of identity {identity!r}" if identity is not None else "calls without credentials"
-        raise UnreachableError(f"{address} refuses {caller}: {error.details}", hint="check identities in the profile")
-    if error.code == "UNIMPLEMENTED":
-        raise UnreachableError(f"{address} does not serve the Controller service: {error.details}", hint="is the address right?")
-    if error.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}:
-        raise UnreachableError(f"{address} does not answer a status call: {error.code}: {error.details}")
+        raise UnreachableError(f"{address} refuses {caller}: {details}", hint="check identities in the profile")
+    if code == "UNIMPLEMENTED":
+        raise UnreachableError(f"{address} does not serve the Controller service: {details}", hint="is the address right?")
+    if code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}:
+        raise UnreachableError(f"{address} does not answer a status call: {code}: {details}")

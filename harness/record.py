@@ -165,7 +165,8 @@ class Latency:
     """All samples of one series, in microseconds.
 
     By `kind`: `rpc` (calls by RPC and outcome code; in an open load the first call of an iteration counts from when it was meant
-    to start), `service` (open loads only: the same calls, each from when it was sent), `lifecycle` (jobs by phase), `scheduling`
+    to start), `service` (open loads only: the same calls, each from when it was sent), `lifecycle` (jobs by phase, as
+    seen by polling), `lifecycle_error` (the same jobs: by how much at most each of those times is off), `scheduling`
     (open loads only: how much later than due the generator began iterations). `stage` is the stage in which the call began;
     what is not `measured` enters neither summary nor thresholds.
     """
@@ -203,7 +204,13 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What became of the jobs of a load run. `violations` name each broken invariant (first ones in full, then counted)."""
+    """What became of the jobs of a load run. `violations` name each broken invariant (first ones in full, then counted).
+
+    `attempted_jobs` were submitted, whatever came of it. Of those acknowledged, `unfinished` ones did not end in time, `lost`
+    ones the endpoint denied when it was asked at the end, `not_followed` ones nobody asked for. `duplicated` counts ids that
+    were given twice and jobs that a replay made, `unexpected` ids that no configuration asked for, `unknown_jobs` those of
+    submissions that were never answered.
+    """
 
     submissions: int
     acknowledged_jobs: int
@@ -215,6 +222,12 @@ class Ledger:
     replays: int
     violation_count: int
     violations: tuple[Discrepancy, ...]
+    attempted_jobs: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    unexpected: int = 0
+    unknown_jobs: int = 0
+    not_followed: int = 0
 
 
 @dataclass(frozen=True)
@@ -227,9 +240,47 @@ class ThresholdLine:
     reason: str
 
 
+SEARCH_ENDINGS = ("endpoint", "maximum", "generator", "lowest", "unconfirmed", "unfinished")
+"""Why a search was over; `harness.slosearch.Ending` explains all but `unfinished`: the run ended before."""
+OUTCOMES = ("held", "failed", "behind")
+"""What can come of a trial of a search: as `harness.slosearch.Outcome`."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A trial of one rate (per second) in a search: a probe, or a confirmation if it `confirms`.
+
+    `limit` is the first one that it failed, `observed` what was measured of that. `starts` counts those that were due.
+    """
+
+    stage: str
+    rate: float
+    confirms: bool
+    outcome: str
+    limit: str
+    observed: str
+    starts: int
+    late: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class SearchLine:
+    """What a search found: the highest rate (per second) that was confirmed, 0 for none, and why it ended, in a sentence.
+
+    With `at_least`, it was not the endpoint that kept it from finding more.
+    """
+
+    found: float
+    at_least: bool
+    ending: str
+    reason: str
+    probes: tuple[Probe, ...]
+
+
 @dataclass(frozen=True)
 class SectionEnd:
-    """A part of the run is over. `outcome` is completed, interrupted or crashed."""
+    """A part of the run is over. `outcome` is completed, aborted (by a limit), interrupted or crashed."""
 
     section: str
     ended: str
@@ -258,6 +309,7 @@ Line = (
     | Arrivals
     | Ledger
     | ThresholdLine
+    | SearchLine
     | SectionEnd
     | Footer
 )
@@ -272,6 +324,7 @@ _TYPES: Mapping[str, type] = {
     "arrivals": Arrivals,
     "ledger": Ledger,
     "threshold": ThresholdLine,
+    "search": SearchLine,
     "section_end": SectionEnd,
     "footer": Footer,
 }
@@ -343,7 +396,7 @@ def read_record(lines: Iterable[str], source: str) -> Record:
 def _plain(value: Any) -> Any:
     if isinstance(value, Histogram | Operation):
         return value.to_json()
-    if isinstance(value, Discrepancy | Observation):
+    if isinstance(value, Discrepancy | Observation | Probe):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

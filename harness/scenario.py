@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.config import decode, option
+from harness.errors import ConfigError
 from harness.executors import (
     EXECUTORS,
     OPEN,
     RAMPING_RATE,
     RAMPING_USERS,
+    SLO_SEARCH,
     SOAK,
     SPIKE,
+    SearchRules,
     Stage,
     Starts,
     check_keys,
@@ -24,9 +27,10 @@ from harness.executors import (
     soak,
     spike,
 )
-from harness.fixtures import ROLES
 from harness.schedule import Segment
-from harness.thresholds import Threshold, parse_threshold
+from harness.slosearch import Bounds
+from harness.thresholds import Limit, Threshold, parse_threshold
+from harness.workload import Follow, Pause, Workload
 from harness.yamltree import Node, parse
 
 WIRE = "wire"
@@ -37,75 +41,13 @@ TRANSPORTS: Mapping[str, str] = {
 }
 """What carries the calls; the outcomes are the same."""
 
-
-@dataclass(frozen=True)
-class Counts:
-    """A whole number drawn evenly between two limits, both included."""
-
-    min: int = option("smallest number", default=1, minimum=1, maximum=100_000)
-    max: int = option("largest number", default=1, minimum=1, maximum=100_000)
-
-    def __post_init__(self) -> None:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is above max ({self.max})")
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A time drawn evenly between two limits."""
-
-    min: float = option("shortest time", kind="duration", default=0.0, minimum=0)
-    max: float = option("longest time", kind="duration", default=0.0, minimum=0)
-
-    def __post_init__(self) -> None:
-        if self.min > self.max:
-            raise ValueError("min is above max")
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What a user does: it submits jobs, singly or in batches; each submission carries a fresh idempotency key."""
-
-    job: str = option("role of the profile's job that is submitted", default="quick", choices=tuple(ROLES))
-    single: float = option("weight of single requests", default=1.0, minimum=0, maximum=1_000_000)
-    batch: float = option("weight of batch requests", default=0.0, minimum=0, maximum=1_000_000)
-    requests_per_batch: Counts = option("requests in a batch", default=Counts())
-    configurations_per_request: Counts = option("configurations, hence jobs, in a request", default=Counts())
-    cancelled: float = option(
-        "share of submissions whose jobs the user asks to cancel at once", default=0.0, minimum=0, maximum=1
-    )
-    replayed: float = option(
-        "share of submissions that the user repeats with the same key; the same ids must come back",
-        default=0.0,
-        minimum=0,
-        maximum=1,
-    )
-    pause: Pause = option("how long a user rests after a submission is finished", default=Pause())
-
-    def __post_init__(self) -> None:
-        if self.single + self.batch <= 0:
-            raise ValueError("single and batch are both 0; give one of them a weight")
-
-
-@dataclass(frozen=True)
-class Follow:
-    """How a user waits for its jobs: it asks for their status, ever less often, and then for their results."""
-
-    poll_min: float = option("first wait between two status calls for one job", kind="duration", default=0.005, minimum=0.001)
-    poll_max: float = option("longest wait between two status calls", kind="duration", default=0.25, minimum=0.001)
-    backoff: float = option("factor by which the wait grows", default=1.5, minimum=1, maximum=100)
-    jitter: float = option("share of the wait that is left to chance, either way", default=0.2, minimum=0, maximum=1)
-    deadline: float = option(
-        "how long a user waits for its jobs to end, and the run for its users, before jobs count as unfinished",
-        kind="duration",
-        default=30.0,
-        minimum=0.001,
-    )
-    results: bool = option("fetch the results of jobs that succeeded or failed", default=True)
-
-    def __post_init__(self) -> None:
-        if self.poll_min > self.poll_max:
-            raise ValueError("poll_min is above poll_max")
+USERS = "users"
+CALLBACKS = "callbacks"
+ENGINES: Mapping[str, str] = {
+    USERS: "a Locust user for each, as everywhere else in Locust",
+    CALLBACKS: "one Locust user per process drives them all by callbacks: cheaper, for the highest rates",
+}
+"""What carries the users; they do the same."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +72,7 @@ class Scenario:
     )
     stages: tuple[Stage, ...] = option("parts of the ramp, in order (ramping-users, ramping-arrival-rate)", default=())
     rate: float | None = option(
-        "iterations started per `time_unit` (constant-arrival-rate, spike, soak)",
+        "iterations started per `time_unit` (constant-arrival-rate, spike, soak; slo-search: the lowest rate of interest)",
         default=None,
         minimum=0.000001,
         maximum=10_000_000,
@@ -141,6 +83,9 @@ class Scenario:
     )
     peak_rate: float | None = option(
         "rate of the middle third (spike)", default=None, minimum=0.000001, maximum=10_000_000, example="1000"
+    )
+    max_rate: float | None = option(
+        "highest rate that is tried (slo-search)", default=None, minimum=0.000001, maximum=10_000_000, example="5000"
     )
     time_unit: float | None = option(
         "what rates are per (open executors); unset: 1 s", kind="duration", default=None, minimum=0.001, example="1s"
@@ -167,19 +112,23 @@ class Scenario:
         example="200",
     )
     starts: Starts = option("how iterations start (open executors)", default=Starts())
+    search: SearchRules = option("how the search proceeds (slo-search)", default=SearchRules())
     transport: str = option("what carries the calls", default=WIRE, choices=tuple(TRANSPORTS))
+    engine: str = option("what carries the users", default=USERS, choices=tuple(ENGINES))
     connections: int = option("connections that the users share in turn", default=1, minimum=1, maximum=10_000)
     workload: Workload = option("what a user does", default=Workload())
     follow: Follow = option("how a user waits for its jobs", default=Follow())
-    thresholds: tuple[str, ...] = option(
-        'limits that the run has to keep, each in quotes, such as "errors: rate < 1%"', default=()
+    thresholds: tuple[str | Limit, ...] = option(
+        'limits that the run has to keep, each in quotes, such as "errors: rate < 1%", or a mapping that says more', default=()
     )
     seed: int = option("start of the random choices; the same seed gives every user the same choices again", default=1, minimum=0)
 
     def __post_init__(self) -> None:
-        check_keys(self.executor, [key for key in _DRIVING if getattr(self, key) not in {None, (), Starts()}])
+        check_keys(self.executor, [key for key in _DRIVING if getattr(self, key) not in {None, (), Starts(), SearchRules()}])
         if self.executor in {RAMPING_USERS, RAMPING_RATE}:
             check_stages(self.executor, self.stages)
+        if self.is_search:
+            self._check_search()
         if self.is_open and self.workload.pause != Pause():
             raise ValueError(f"workload.pause does not go with {self.executor}: the rate decides when iterations start")
         if self.max_users is not None and self.max_users < (self.preallocated_users or 0):
@@ -190,9 +139,35 @@ class Scenario:
         """Whether iterations start at their times, whatever becomes of those before them."""
         return self.executor in OPEN
 
+    def _check_search(self) -> None:
+        if (self.max_rate or 0.0) < (self.rate or 0.0):
+            raise ValueError(f"max_rate ({self.max_rate:g}) is below rate ({self.rate:g})")
+        if any(isinstance(entry, Limit) and entry.abort_on_fail for entry in self.thresholds):
+            raise ValueError(f"abort_on_fail does not go with {SLO_SEARCH}: a probe that fails is part of it")
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the rates are chosen while the run goes on."""
+        return self.executor == SLO_SEARCH
+
+    @property
+    def bounds(self) -> Bounds:
+        """The rules of a search, with rates per second."""
+        unit, rules = self.time_unit or 1.0, self.search
+        return Bounds(
+            (self.rate or 0.0) / unit, (self.max_rate or 0.0) / unit, rules.factor, rules.precision, rules.confirmations
+        )
+
+    @property
+    def cool_down(self) -> float:
+        """How long the rest after a probe of a search may take before the endpoint has not kept up, in seconds."""
+        return self.search.cool_down or self.follow.deadline
+
     @property
     def parts(self) -> tuple[Segment, ...]:
-        """The parts of the run, in order; one without a name when the executor has no stages."""
+        """The parts of the run, in order; one without a name when the executor has no stages, none yet if it is a search."""
+        if self.is_search:
+            return ()
         unit = self.time_unit or 1.0
         rate, duration = (self.rate or 0.0) / unit, self.duration or 0.0
         if self.stages:
@@ -203,7 +178,10 @@ class Scenario:
 
     @property
     def seconds(self) -> float:
-        """How long the run starts new work, in seconds."""
+        """How long the run starts new work, in seconds; of a search, the longest that it may take."""
+        if self.is_search:
+            rules, rest = self.search, self.search.settle + max(self.cool_down, self.follow.deadline)
+            return self.bounds.most_probes * (rules.probe + rest) + rules.confirmations * ((self.duration or 0.0) + rest)
         return sum(part.seconds for part in self.parts)
 
     @property
@@ -213,7 +191,7 @@ class Scenario:
         An open load that says nothing of dropped starts is limited to `DROPPED`: else its figures could be those of a part
         of the load only.
         """
-        given = tuple(parse_threshold(text, stages=stages_of(self)) for text in self.thresholds)
+        given = tuple(parse_threshold(entry, stages=stages_of(self)) for entry in self.thresholds)
         unlimited = self.is_open and all(limit.metric != "dropped" for limit in given)
         return (*given, parse_threshold(DROPPED)) if unlimited else given
 
@@ -221,8 +199,8 @@ class Scenario:
 DROPPED = "dropped: rate < 1%"
 """The limit on dropped starts of an open load that states none."""
 _DRIVING = (
-    *("users", "spawn_rate", "duration", "stages", "rate", "start_rate", "peak_rate", "time_unit", "warm_up"),
-    *("preallocated_users", "max_users", "starts"),
+    *("users", "spawn_rate", "duration", "stages", "rate", "start_rate", "peak_rate", "max_rate", "time_unit", "warm_up"),
+    *("preallocated_users", "max_users", "starts", "search"),
 )
 
 
@@ -234,9 +212,17 @@ def stages_of(scenario: Scenario) -> tuple[str, ...]:
 def load_scenario(text: str, source: str) -> Scenario:
     """Decode a scenario from YAML text; `source` names it in errors. Raises ConfigError with file, line and key."""
     root = parse(text, source)
+    nodes = list(_threshold_nodes(root))
+    for index, node in enumerate(nodes):
+        if isinstance(node.value, Mapping) and "limit" not in node.value:
+            hint = 'put a limit in quotes, as in "errors: rate < 1%", or give it under the key `limit`'
+            raise ConfigError("a mapping without a limit", source=source, line=node.line, key=f"thresholds[{index}]", hint=hint)
     scenario = decode(root, Scenario, source)
-    for index, item in enumerate(_threshold_nodes(root)):
-        parse_threshold(str(item.value), source, item.line, f"thresholds[{index}]", stages_of(scenario))
+    for index, (node, entry) in enumerate(zip(nodes, scenario.thresholds, strict=True)):
+        key, where = f"thresholds[{index}]", node
+        if isinstance(node.value, Mapping):
+            key, where = f"{key}.limit", node.value["limit"]
+        parse_threshold(entry, source, where.line, key, stages_of(scenario))
     return scenario
 
 

@@ -10,7 +10,7 @@ import bisect
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 EVEN = "even"
@@ -62,15 +62,40 @@ def starts(
 
 
 class Timeline:
-    """Tells which part of a run a moment falls in."""
+    """Tells which part of a run a moment falls in. A part may be appended while the run goes on."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self.segments = tuple(segments)
-        self._ends = tuple(itertools.accumulate(segment.seconds for segment in segments))[:-1]
+    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+        self._segments: list[Segment] = []
+        self._begins: list[float] = []
+        begin = 0.0
+        for segment in segments:
+            self.append(segment, begin)
+            begin += segment.seconds
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The parts so far, in order."""
+        return tuple(self._segments)
+
+    def append(self, segment: Segment, begin: float) -> None:
+        """Have a further part begin at a time, in seconds. Raises ValueError when that is before the last one's beginning."""
+        if self._begins and begin < self._begins[-1]:
+            raise ValueError(f"part {segment.name!r} begins before the one that it follows")
+        self._segments.append(segment)
+        self._begins.append(begin)
 
     def at(self, elapsed: float) -> Segment:
         """Return the part that `elapsed` seconds fall in; what is before the first or after the last belongs to it."""
-        return self.segments[bisect.bisect_right(self._ends, elapsed)]
+        return self._segments[self._index(elapsed)]
+
+    def around(self, elapsed: float) -> tuple[Segment, float, float]:
+        """Return the part that `elapsed` seconds fall in, and from when until when things belong to it (maybe infinite)."""
+        index = self._index(elapsed)
+        begin = self._begins[index] if index else -math.inf
+        return self._segments[index], begin, self._begins[index + 1] if index + 1 < len(self._begins) else math.inf
+
+    def _index(self, elapsed: float) -> int:
+        return max(0, bisect.bisect_right(self._begins, elapsed) - 1)
 
 
 def _all_starts(segments: Sequence[Segment], spacing: str, seed: int) -> Iterator[float]:

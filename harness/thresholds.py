@@ -10,8 +10,9 @@ import difflib
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from harness.config import option
 from harness.errors import ConfigError
 from harness.history import Rpc
 from harness.model import TERMINAL
@@ -50,6 +51,27 @@ TIME_UNITS: Mapping[str, float] = {"us": 1.0, "ms": 1e3, "s": 1e6, "min": 6e7}
 _PERCENTILE = "p(N)"
 _TIMES = (_PERCENTILE, "avg", "min", "med", "max", "count")
 _RPCS = tuple(rpc.value for rpc in Rpc)
+
+SHORT_NAMES: Mapping[str, str] = {
+    "GetStatus": Rpc.STATUS.value,
+    "GetResults": Rpc.RESULTS.value,
+    "Execute": Rpc.EXECUTE.value,
+    "BatchExecute": Rpc.BATCH.value,
+    "Cancel": Rpc.CANCEL.value,
+}
+"""Names that the selector `rpc` takes beside the full ones."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An entry of a scenario's `thresholds` that says more than its expression."""
+
+    limit: str = option("the limit, in quotes", example='"errors: rate < 5%"')
+    abort_on_fail: bool = option(
+        "end the run, in order, as soon as the limit has not held: it is compared once a second with what was measured so far",
+        default=False,
+    )
+    delay: float = option("how long after the start of the load that begins", kind="duration", default=0.0, minimum=0)
 
 
 @dataclass(frozen=True)
@@ -97,6 +119,9 @@ METRICS: Mapping[str, Metric] = {
         rate_unit="/s",
     ),
     "jobs_unfinished": Metric("jobs never seen in a terminal status"),
+    "jobs_lost": Metric("acknowledged jobs that the endpoint denied when they were asked for at the end"),
+    "jobs_duplicated": Metric("ids that were given twice, and jobs that a replay made"),
+    "jobs_unexpected": Metric("ids that no configuration asked for"),
     "unknown_submissions": Metric("submissions of which nobody knows whether they were accepted"),
     "replays": Metric("submissions repeated with their key"),
     "ledger_violations": Metric("broken invariants"),
@@ -112,6 +137,10 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "!=": operator.ne,
 }
 
+BROKEN_FOR_GOOD: Mapping[str, Callable[[float, float], bool]] = {"<": operator.ge, "<=": operator.gt, "==": operator.gt}
+"""When a count, which only grows, has broken a limit whatever comes."""
+_KNOWN_AT_THE_END = frozenset({"jobs_unfinished", "unknown_submissions"})
+
 _EXPRESSION = re.compile(
     r"\s*(?P<metric>[A-Za-z_]\w*)\s*(?:\{(?P<selectors>[^{}]*)\})?\s*:"
     r"\s*(?P<aggregate>[A-Za-z_]\w*)\s*(?:\(\s*(?P<percent>\d+(?:\.\d+)?)\s*\))?"
@@ -121,7 +150,10 @@ _EXPRESSION = re.compile(
 
 @dataclass(frozen=True)
 class Threshold:
-    """A parsed limit. `number` is in `unit`; `percent` is set for the aggregate `p` only."""
+    """A parsed limit. `number` is in `unit`; `percent` is set for the aggregate `p` only.
+
+    A run is ended early once the limit has not held `abort_after` seconds or later after the start of its load; None: never.
+    """
 
     expression: str
     metric: str
@@ -131,6 +163,7 @@ class Threshold:
     op: str
     number: float
     unit: str
+    abort_after: float | None = None
 
     def selected(self, name: str) -> str | None:
         """Return the value of a selector, or None when it does not narrow."""
@@ -144,15 +177,30 @@ class Threshold:
         return f"{self.metric}{'{' + chosen + '}' if chosen else ''}: {aggregate} {self.op} {plain(self.number)}{self.unit}"
 
 
-def parse_threshold(text: str, source: str = "", line: int | None = None, key: str = "", stages: Sequence[str] = ()) -> Threshold:
+def parse_threshold(
+    entry: str | Limit, source: str = "", line: int | None = None, key: str = "", stages: Sequence[str] = ()
+) -> Threshold:
     """Parse an expression; `source`, `line` and `key` say in errors where it stands. Raises ConfigError.
 
     `stages` are the names of the stages that can be selected.
     """
+    limit = entry if isinstance(entry, Limit) else Limit(entry)
     try:
-        return _parse(text, stages)
+        threshold = _parse(limit.limit, stages)
+        if not limit.abort_on_fail:
+            return threshold
+        _check_abortable(threshold)
+        return replace(threshold, abort_after=limit.delay)
     except ValueError as error:
-        raise ConfigError(f"threshold {text!r}: {error}", source=source, line=line, key=key) from None
+        raise ConfigError(f"threshold {limit.limit!r}: {error}", source=source, line=line, key=key) from None
+
+
+def _check_abortable(threshold: Threshold) -> None:
+    """Refuse to end a run early for a limit that may still come to hold. Raises ValueError."""
+    if threshold.metric in _KNOWN_AT_THE_END:
+        raise ValueError(f"abort_on_fail does not go with {threshold.metric}: work in progress counts among them until the end")
+    if threshold.aggregate == "count" and threshold.op not in BROKEN_FOR_GOOD:
+        raise ValueError(f"abort_on_fail does not go with count {threshold.op}: a count that is too small may still grow")
 
 
 def _parse(text: str, stages: Sequence[str]) -> Threshold:
@@ -189,7 +237,8 @@ def _selectors(name: str, metric: Metric, text: str | None, stages: Sequence[str
             raise ValueError("the scenario has no stages to select from")
         if key in found:
             raise ValueError(f"the selector {key!r} is given twice")
-        found[key] = _known(f"value of {key}", value, known[key])
+        short = SHORT_NAMES if key == "rpc" else {}
+        found[key] = short.get(value) or _known(f"value of {key}", value, (*known[key], *short))
     missing = next((key for key in metric.required if key not in found), None)
     if missing is not None:
         raise ValueError(f"{name} needs the selector {missing!r}: one of {', '.join(metric.selectors[missing])}")

@@ -7,9 +7,10 @@ from typing import Any
 
 from locust import events
 
+from loadtests.attach import attach
 from loadtests.options import add_options
+from loadtests.orphan import end_with_parent
 from loadtests.quiet import leave_quietly
-from loadtests.session import attach
 from loadtests.shapes import ScenarioShape
 from loadtests.users import ControllerUser
 
@@ -19,3 +20,4 @@ hooks: Any = events
 hooks.init_command_line_parser.add_listener(add_options)
 hooks.init.add_listener(attach)
 leave_quietly()
+end_with_parent()

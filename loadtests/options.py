@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
@@ -13,16 +14,19 @@ from harness.endpoint import Endpoint, read_profile, read_text
 from harness.errors import ConfigError
 from harness.profile import EMBEDDED, Profile
 from harness.scenario import Scenario, load_scenario
+from harness.workload import Workload
+from loadtests.payloads import region_of
 from loadtests.runner import DEFAULT_SCENARIO, PROFILE_VARIABLE, RECORD_VARIABLE, SCENARIO_VARIABLE, scenario_path
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run against what, and where to write it down."""
+    """What to run against what, and where to write it down; `fingerprint` tells one scenario's text from another's."""
 
     endpoint: Endpoint
     scenario: Scenario
     record: Path | None
+    fingerprint: str
 
     def endpoint_at(self, address: str | None) -> Endpoint:
         """Return the endpoint at another address, if one is given. Raises ConfigError."""
@@ -46,16 +50,28 @@ def read_plan(options: Namespace) -> Plan:
     """Read and check everything that the options name. Raises ConfigError."""
     if not options.endpoint_profile:
         raise ConfigError("no profile is given", hint=f"use --endpoint-profile FILE or set {PROFILE_VARIABLE}")
-    if options.master or options.worker or options.processes:
-        raise ConfigError("a load run is one process", hint="leave out --master, --worker and --processes")
     profile, base = read_profile(options.endpoint_profile)
     path = scenario_path(options.scenario or DEFAULT_SCENARIO)
-    scenario = load_scenario(read_text(path), str(path))
-    if scenario.workload.job not in profile.jobs:
-        hint = f"the profile has {', '.join(profile.jobs)}"
-        raise ConfigError(f"the profile has no job {scenario.workload.job!r}", source=str(path), key="workload.job", hint=hint)
+    text = read_text(path)
+    scenario = load_scenario(text, str(path))
+    _check_jobs(scenario.workload, profile, str(path))
     endpoint = _resolve(_moved(profile, options.host) if options.host else profile, base)
-    return Plan(endpoint, scenario, Path(options.record) if options.record else None)
+    # The master alone writes the record.
+    record = Path(options.record) if options.record and not options.worker else None
+    return Plan(endpoint, scenario, record, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _check_jobs(workload: Workload, profile: Profile, source: str) -> None:
+    """Check that the profile has the jobs of a workload, and memory for its values. Raises ConfigError."""
+    for role in workload.roles:
+        if role not in profile.jobs:
+            hint, key = f"the profile has {', '.join(profile.jobs)}", f"workload.{'jobs' if workload.jobs else 'job'}"
+            raise ConfigError(f"the profile has no job {role!r}", source=source, key=key, hint=hint)
+        if workload.memory_values_per_configuration is not None:
+            try:
+                region_of(workload, profile, role)
+            except ValueError as error:
+                raise ConfigError(str(error), source=source, key="workload.memory_region") from None
 
 
 def _moved(profile: Profile, address: str) -> Profile:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,3 +68,15 @@ def command(profile: Path | str, scenario: Path | str, record: Path | None, extr
     words += ["--endpoint-profile", str(profile), "--scenario", str(scenario)]
     words += ["--record", str(record)] if record is not None else []
     return [*words, *extra]
+
+
+def processes(number: int) -> list[str]:
+    """Return the options of Locust with which a run is made by so many worker processes of this machine and a master over them.
+
+    They meet at a port that is free now: Locust's own default would keep two runs from going on at once.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = ["--processes", str(number), "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    return [*words, "--master-host", "127.0.0.1", "--master-port", port]

@@ -1,6 +1,6 @@
-"""Between Locust's events and our runs: reads the plan, probes the endpoint, starts and ends runs, sets the exit code.
+"""Between Locust's events and our runs: starts and ends runs, and sets the exit code.
 
-A web page can start several runs in one session; each is a `LoadRun` of its own.
+A web page can start several runs in one session; each is a `Run` of its own.
 """
 
 from __future__ import annotations
@@ -8,41 +8,58 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import gevent
 from locust.env import Environment
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from harness.call import Call, RpcError
+from harness.endpoint import Endpoint
 from harness.errors import ConfigError, ExitCode, HarnessError, NotValidError
 from harness.record import Header
 from harness.recorder import load_record, make_header
 from harness.template import masked
-from loadtests.options import Plan, read_plan
+from loadtests.options import Plan
 from loadtests.quiet import complain
 from loadtests.run import LoadRun
 from loadtests.runner import PROGRESS_VARIABLE, Progress
 from loadtests.shapes import ScenarioShape
 from loadtests.sink import Sink
-from loadtests.transport.probing import probe_by
-from loadtests.users import ControllerUser
+from loadtests.tally import LocustTally
 from loadtests.workers import Worker
 
-PROBE_PATIENCE = 5.0
-"""Seconds that the endpoint has to accept a connection before anything starts."""
 
+class Run(Protocol):
+    """A run in progress, as Locust's life cycle moves it."""
 
-class CountedError(RpcError):
-    """A failed call as Locust's page groups it: by code, not by the details that differ from call to call."""
+    grace: float
+    """Seconds after which a user that is told to stop may be killed."""
 
-    def __repr__(self) -> str:
-        return self.code
+    def begin(self) -> None:
+        """Start. Raises HarnessError."""
+
+    def hire(self) -> Worker:
+        """Return the work of one more user."""
+
+    def pool(self) -> int | None:
+        """Return how many users the pool of an open load is to have; None: the run is over."""
+
+    def give_up(self, error: HarnessError) -> None:
+        """End the run early because of an error."""
+
+    def stopping(self, *, interrupted: bool) -> float:
+        """Note that users are being stopped, and return how many seconds they may still take."""
+
+    def finish(self) -> ExitCode:
+        """End the run, once, and return what it amounts to."""
 
 
 class Session:
-    """Everything of ours that lives as long as Locust's environment. Raises HarnessError for a plan that cannot be run."""
+    """Everything of ours that lives as long as Locust's environment. Raises HarnessError for a plan that cannot be run.
+
+    This one makes runs in one process; `loadtests.distributed` has those of masters and workers.
+    """
 
     def __init__(self, locust: Environment, plan: Plan) -> None:
         shape = locust.shape_class
@@ -51,7 +68,7 @@ class Session:
         self._plan = plan
         self._shape = shape
         self._shape.scenario = plan.scenario
-        self._run: LoadRun | None = None
+        self._run: Run | None = None
         self._last = ExitCode.OK
         self._signals = 0
         # A record that was begun belongs to whoever started us; one that does not exist is ours to begin.
@@ -59,7 +76,6 @@ class Session:
         if plan.record is not None and not self._owned and load_record(plan.record).footer is not None:
             raise ConfigError("holds a finished run already", source=str(plan.record), hint="give another --record")
         locust.host = plan.endpoint.address
-        probe_by(plan.scenario.transport, plan.endpoint, PROBE_PATIENCE)
 
     def listen(self) -> None:
         """Subscribe to Locust's events and to the signals that end a run early."""
@@ -81,22 +97,13 @@ class Session:
         self._present.give_up(error)
 
     @property
-    def _present(self) -> LoadRun:
+    def _present(self) -> Run:
         assert self._run is not None  # noqa: S101 - users exist during runs only
         return self._run
 
     def _on_start(self, **_: Any) -> None:
         try:
-            endpoint = self._plan.endpoint_at(self._locust.host)
-            self._run = LoadRun(
-                endpoint,
-                self._plan.scenario,
-                Sink(self._plan.record, self._header if self._owned else None),
-                users=lambda: self._locust.runner.user_count if self._locust.runner else 0,
-                cut_short=self._shape.cut_short,
-                on_call=self._tell_locust,
-                on_progress=_print_progress if os.environ.get(PROGRESS_VARIABLE) == "json" else lambda _: None,
-            )
+            self._run = self._make_run(self._plan.endpoint_at(self._locust.host))
             self._locust.stop_timeout = self._run.grace
             self._run.begin()
             self._shape.pool = self._run.pool
@@ -105,6 +112,24 @@ class Session:
             self._last = error.exit_code
             complain(error)
             self._quit()
+
+    def _make_run(self, endpoint: Endpoint) -> Run:
+        """Return a run that is about to begin. Raises HarnessError when it cannot."""
+        return LoadRun(
+            endpoint,
+            self._plan.scenario,
+            self._sink(),
+            users=self._users,
+            cut_short=self._shape.cut_short,
+            audience=LocustTally(self._locust),
+            on_progress=progress_printer(),
+        )
+
+    def _sink(self) -> Sink:
+        return Sink(self._plan.record, self._header if self._owned else None)
+
+    def _users(self) -> int:
+        return self._locust.runner.user_count if self._locust.runner else 0
 
     def _on_stopping(self, **_: Any) -> None:
         if self._run is not None:
@@ -122,6 +147,9 @@ class Session:
     def _on_quitting(self, **_: Any) -> None:
         if self._run is not None and self._locust.runner is not None:
             self._locust.runner.quit()
+        # Locust ends a test without its events when whoever is about to send them is killed by somebody who ends it, too.
+        self._on_stopping()
+        self._on_stop()
         if getattr(self._locust.parsed_options, "csv_prefix", None):
             # Locust writes its CSV files from time to time, but not at the end: without this the last second is missing.
             gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.2)
@@ -130,15 +158,19 @@ class Session:
     def _on_signal(self, number: int) -> None:
         """End the run in order the first time, at once the second; without a run, leave."""
         self._signals += 1
-        runner = self._locust.runner
-        if self._signals > 1 and runner is not None:
-            runner.user_greenlets.kill(block=False)
+        if self._signals > 1:
+            self._hurry()
         elif self._run is None and self._locust.web_ui is None:
             self._last = ExitCode.INTERRUPTED
         self._shape.cut_short()
         # Of SIGTERM, Locust itself takes care when it has a web page.
         if self._locust.web_ui is not None and number == signal.SIGINT:
             self._quit()
+
+    def _hurry(self) -> None:
+        """Drop what users are at."""
+        if self._locust.runner is not None:
+            self._locust.runner.user_greenlets.kill(block=False)
 
     def _quit(self) -> None:
         """End the run and Locust, from outside of the greenlets that this ends."""
@@ -151,20 +183,6 @@ class Session:
         if page is not None:
             page.stop()
 
-    def _tell_locust(self, call: Call) -> None:
-        latency_ms = (call.ended_ns - call.started_ns) / 1e6
-        events: Any = self._locust.events
-        events.request.fire(
-            request_type="grpc",
-            name=call.rpc.value,
-            response_time=latency_ms,
-            response_length=call.response.ByteSize() if call.response is not None else 0,
-            exception=CountedError(call) if call.error is not None else None,
-            context={},
-            start_time=time.time() - latency_ms / 1e3,
-            url=call.rpc.path,
-        )
-
     def _header(self) -> Header:
         endpoint = self._plan.endpoint_at(self._locust.host)
         return make_header(
@@ -175,16 +193,9 @@ class Session:
         )
 
 
-def attach(environment: Environment, **_: Any) -> None:
-    """Set up a session when Locust is ready for it; whatever is wrong with the plan ends the process in one line."""
-    assert environment.parsed_options is not None  # noqa: S101 - Locust was started by its command line
-    try:
-        session = Session(environment, read_plan(environment.parsed_options))
-    except HarnessError as error:
-        complain(error)
-        sys.exit(int(error.exit_code))
-    ControllerUser.employer = session
-    session.listen()
+def progress_printer() -> Callable[[Progress], None]:
+    """Return what prints how a run stands, if somebody has asked for it."""
+    return _print_progress if os.environ.get(PROGRESS_VARIABLE) == "json" else lambda _: None
 
 
 def _print_progress(progress: Progress) -> None:

@@ -6,13 +6,15 @@ endpoint that still knows the last run would answer with that run's jobs.
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from harness.draws import Counts, Sizes, draw_of, weighted
 from harness.history import Rpc
 from harness.ids import IdempotencyKey, random_key
-from harness.scenario import Counts, Follow, Workload
+from harness.workload import Follow, Workload
 
 RETRY_MIN = 0.05
 """Seconds before the first retry of a submission that was refused."""
@@ -20,15 +22,22 @@ RETRY_MAX = 2.0
 """Longest time between two retries, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One submission to make: `sizes` holds the configurations of each request (one request for the single RPC)."""
+class Submission(NamedTuple):
+    """One submission to make: `sizes` holds the configurations of each request (one request for the single RPC).
+
+    `followed` tells whether the user will see its jobs through; `job` is their role. `memory` holds the reals of each
+    configuration, request by request, and `payloads` the octets of each request's program; empty: what the profile's job has.
+    """
 
     rpc: Rpc
     key: IdempotencyKey
     sizes: tuple[int, ...]
     cancelled: bool
     replayed: bool
+    followed: bool = True
+    job: str = "quick"
+    memory: tuple[tuple[int, ...], ...] = ()
+    payloads: tuple[int, ...] = ()
 
     @property
     def jobs(self) -> int:
@@ -44,18 +53,29 @@ class Chooser:
         self._follow = follow
         self._choices = choices
         self._keys = keys
+        self._requests = draw_of(workload.requests_per_batch)
+        self._configurations = draw_of(workload.configurations_per_request)
+        self._memory = _several(workload.memory_values_per_configuration)
+        self._payload = _several(workload.payload_size)
+        self._jobs = tuple(workload.roles)
+        self._job = weighted(dict(enumerate(workload.roles.values())))
 
     def submission(self) -> Submission:
         """Draw the next submission, with a fresh key."""
-        workload, draw = self._workload, self._choices
-        batch = draw.random() * (workload.single + workload.batch) >= workload.single
-        requests = self._count(workload.requests_per_batch) if batch else 1
+        workload, choices = self._workload, self._choices
+        chance, memory, payload = choices.random, self._memory, self._payload
+        batch = chance() * (workload.single + workload.batch) >= workload.single
+        sizes = tuple(self._configurations(choices) for _ in range(self._requests(choices) if batch else 1))
         return Submission(
             rpc=Rpc.BATCH if batch else Rpc.EXECUTE,
             key=random_key(self._keys),
-            sizes=tuple(self._count(workload.configurations_per_request) for _ in range(requests)),
-            cancelled=draw.random() < workload.cancelled,
-            replayed=draw.random() < workload.replayed,
+            sizes=sizes,
+            cancelled=chance() < workload.cancelled,
+            replayed=chance() < workload.replayed,
+            followed=chance() < workload.followed,
+            job=self._jobs[self._job(choices)],
+            memory=() if memory is None else tuple(memory(choices, size) for size in sizes),
+            payloads=() if payload is None else payload(choices, len(sizes)),
         )
 
     def pause(self) -> float:
@@ -63,12 +83,20 @@ class Chooser:
         return self._choices.uniform(self._workload.pause.min, self._workload.pause.max)
 
     def polls(self) -> Iterator[float]:
-        """Yield the waits between status calls, in seconds, without end."""
+        """Return the waits between status calls, in seconds, without end."""
         follow = self._follow
-        wait = follow.poll_min
+        if not follow.poll_min:
+            return itertools.repeat(0.0)
+        plain = self._growing(follow.poll_min)
+        return map(self._jittered, plain) if follow.jitter else plain
+
+    def _growing(self, wait: float) -> Iterator[float]:
         while True:
-            yield wait * (1 + self._choices.uniform(-follow.jitter, follow.jitter))
-            wait = min(wait * follow.backoff, follow.poll_max)
+            yield wait
+            wait = min(wait * self._follow.backoff, self._follow.poll_max)
+
+    def _jittered(self, wait: float) -> float:
+        return wait * (1 + self._choices.uniform(-self._follow.jitter, self._follow.jitter))
 
     def retries(self) -> Iterator[float]:
         """Yield the waits after refusals in a row, in seconds, without end; a random half keeps users from moving in step."""
@@ -77,5 +105,12 @@ class Chooser:
             yield wait * self._choices.uniform(0.5, 1.0)
             wait = min(wait * 2, RETRY_MAX)
 
-    def _count(self, counts: Counts) -> int:
-        return self._choices.randint(counts.min, counts.max)
+
+def _several(number: int | Counts | Sizes | None) -> Callable[[random.Random, int], tuple[int, ...]] | None:
+    """Return how several numbers are drawn at once; None if there are none to draw."""
+    if number is None:
+        return None
+    if isinstance(number, int):
+        return lambda _, times: (number,) * times
+    draw = number.draw
+    return lambda choices, times: tuple(draw(choices) for _ in range(times))

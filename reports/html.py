@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from harness.gates import REQUIREMENT_VERDICTS, plural
 from reports.charts import charts_of
-from reports.text import duration, moment, number, percent
-from reports.values import Conformance, Load, Observed, Point, RequirementView, View
+from reports.text import duration, moment, number, percent, with_bar
+from reports.values import ERROR_BARS, Conformance, Load, Observed, Point, RequirementView, View
 from reports.view import flattened
 
 LEVELS = ("MUST", "SHOULD", "INFO")
@@ -77,7 +77,8 @@ def environment() -> Environment:
         "breakable": breakable,
         "verdict_name": lambda verdict: VERDICT_NAMES.get(verdict, verdict),
     }
-    environment.globals |= {"percent": percent, "plural": plural, "flattened": flattened}
+    environment.globals |= {"percent": percent, "plural": plural, "flattened": flattened, "with_bar": with_bar}
+    environment.globals["error_bars"] = ERROR_BARS
     return environment
 
 

@@ -87,6 +87,10 @@ def _load_suite(root: Element, load: Load, name: str) -> None:
         if not line.held:
             reason = f"\n{line.reason}" if line.reason else ""
             _child(case, "failure", f"observed {line.observed}", f"{line.expression}: observed {line.observed}{reason}")
+    if load.search is not None:
+        case = SubElement(suite, "testcase", classname=name, name="search", time="0")
+        if not load.search.found:
+            _child(case, "failure", "nothing was found", load.search.reason)
     if load.ledger is not None:
         case = SubElement(suite, "testcase", classname=name, name="ledger of jobs", time="0")
         if load.ledger.violation_count:

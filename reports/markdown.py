@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.gates import plural
-from reports.text import clean, number, one_line, percent, shortened
-from reports.values import Conformance, Failure, Load, Spread, View
+from harness.record import Ledger
+from reports.text import clean, number, one_line, percent, shortened, with_bar
+from reports.values import ERROR_BARS, Conformance, Failure, Load, Spread, View
 
 MOST_ROWS = 30
 """How many rows a table of the summary has at most."""
@@ -17,6 +18,7 @@ _MENTION = re.compile(r"@(?=\w)")
 _BLANKS = re.compile(r"\n{3,}")
 _MARKS = {"pass": "✅", "violated": "❌", "thresholds_missed": "⚠️"}
 _LONGEST = 300
+_FIGURES = ("p50", "p95", "p99", "largest")
 
 
 def render_markdown(view: View) -> bytes:
@@ -100,6 +102,8 @@ def _load(load: Load) -> Iterator[str]:
         ),
         align=">",
     )
+    yield from _search(load)
+    yield from _phases(load)
     yield from _starts(load)
     missed = [line for line in load.thresholds if not line.held]
     if load.thresholds:
@@ -107,12 +111,56 @@ def _load(load: Load) -> Iterator[str]:
         yield ""
     if missed:
         yield from _table(("Missed threshold", "Observed"), ((line.expression, line.observed) for line in missed))
+    if load.ledger is not None:
+        yield _books(load.ledger)
+        yield ""
     if load.ledger is not None and load.ledger.violation_count:
         yield f"**The ledger shows {plural(load.ledger.violation_count, 'violated invariant')}:**"
         yield from _table(
             ("Invariant", "Expected", "Observed"),
             ((item.requirement, item.expected, item.observed) for item in load.ledger.violations),
         )
+
+
+def _books(ledger: Ledger) -> str:
+    counts = {
+        "attempted": ledger.attempted_jobs,
+        "acknowledged": ledger.acknowledged_jobs,
+        "finished": ledger.finished,
+        "unfinished": ledger.unfinished,
+        "lost": ledger.lost,
+        "duplicated": ledger.duplicated,
+        "unexpected": ledger.unexpected,
+        "unknown": ledger.unknown_jobs,
+    }
+    return f"Jobs: {', '.join(f'{count:,} {name}' for name, count in counts.items())}."
+
+
+def _search(load: Load) -> Iterator[str]:
+    if load.search is not None:
+        yield f"Search: {escape(load.search.reason)}."
+        yield from _table(
+            ("Trial", "Starts", "Dropped", "Outcome", "Limit", "Measured"),
+            (
+                (probe.stage, f"{probe.starts:,}", f"{probe.dropped:,}", probe.outcome, probe.limit, probe.observed)
+                for probe in load.search.probes
+            ),
+        )
+
+
+def _phases(load: Load) -> Iterator[str]:
+    if load.phases:
+        yield from _table(
+            ("Phase of jobs", "Jobs", "p50 ms", "p95 ms", "p99 ms", "max ms"),
+            (
+                (phase.name, f"{phase.spread.count:,}", *(with_bar(*phase.shown(figure)) for figure in _FIGURES))
+                for phase in load.phases
+            ),
+            align=">",
+        )
+        if any(phase.error for phase in load.phases):
+            yield ERROR_BARS
+            yield ""
 
 
 def _starts(load: Load) -> Iterator[str]:

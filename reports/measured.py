@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.histogram import Histogram
-from harness.record import Arrivals, Interval, Latency, Ledger, Line, SectionStart, ThresholdLine
+from harness.record import Arrivals, Interval, Latency, Ledger, Line, SearchLine, SectionStart, ThresholdLine
 from reports.values import ErrorRow, Load, Phase, Point, RpcRow, Spread
 
 MOST_WINDOWS = 240
@@ -41,20 +41,23 @@ def _load_view(start: SectionStart, lines: Sequence[Line]) -> Load:
     span = max(seconds) - min(seconds) + 1 if seconds else start.planned
     calls: dict[str, dict[str, Histogram]] = defaultdict(lambda: defaultdict(Histogram))
     phases: dict[str, Histogram] = defaultdict(Histogram)
+    errors: dict[str, Histogram] = defaultdict(Histogram)
     service, delays = Histogram(), Histogram()
     for line in lines:
         if isinstance(line, Latency) and line.measured:
             match line.kind:
                 case "lifecycle":
                     phases[line.name].merge(line.histogram)
+                case "lifecycle_error":
+                    errors[line.name].merge(line.histogram)
                 case "scheduling":
                     delays.merge(line.histogram)
                 case "service":
                     if line.code == "OK":
                         service.merge(line.histogram)
-                case _:
+                case "rpc":
                     calls[line.name][line.code].merge(line.histogram)
-    rows = _rows_of_histograms(calls, span) if calls else _rows_of_intervals(intervals, span)
+    rows = _rows_of_histograms(calls, _measured_span(lines, span)) if calls else _rows_of_intervals(intervals, span)
     window = max(1, -(-span // MOST_WINDOWS))
     return Load(
         detail=start.detail,
@@ -62,15 +65,27 @@ def _load_view(start: SectionStart, lines: Sequence[Line]) -> Load:
         seconds=float(span),
         rpcs=rows[:-1],
         total=rows[-1],
-        phases=tuple(Phase(name, spread_of(histogram)) for name, histogram in phases.items()),
+        phases=tuple(Phase(name, spread_of(histogram), _spread(errors.get(name))) for name, histogram in phases.items()),
         window=window,
         series=_series(intervals, window),
         thresholds=tuple(line for line in lines if isinstance(line, ThresholdLine)),
         ledger=next((line for line in reversed(lines) if isinstance(line, Ledger)), None),
         arrivals=tuple(line for line in lines if isinstance(line, Arrivals)),
-        service=spread_of(service) if service.count else None,
-        delays=spread_of(delays) if delays.count else None,
+        service=_spread(service),
+        delays=_spread(delays),
+        search=next((line for line in lines if isinstance(line, SearchLine)), None),
     )
+
+
+def _measured_span(lines: Iterable[Line], span: float) -> float:
+    """Return the seconds of which calls were measured: of a run of `span` seconds with a warm-up, those of its other stages."""
+    arrivals = [line for line in lines if isinstance(line, Arrivals)]
+    measured = sum(line.seconds for line in arrivals if line.measured)
+    return measured if measured and any(not line.measured for line in arrivals) else span
+
+
+def _spread(histogram: Histogram | None) -> Spread | None:
+    return spread_of(histogram) if histogram is not None and histogram.count else None
 
 
 def _rows_of_histograms(calls: Mapping[str, Mapping[str, Histogram]], span: float) -> tuple[RpcRow, ...]:

@@ -57,6 +57,11 @@ def number(value: float) -> str:
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 else f"{value:.3f}"
 
 
+def with_bar(value: float, error: float | None) -> str:
+    """Write a number with its error bar, if it is known."""
+    return number(value) if error is None else f"{number(value)} ± {number(error)}"
+
+
 def percent(part: float, whole: float) -> str:
     """Write a share in per cent; never 0 % for something, never 100 % for less than all."""
     if not whole or not part:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import ExitCode
 from harness.gates import plural
-from harness.record import Arrivals, Discrepancy, KnownLine, Ledger, ThresholdLine
+from harness.record import Arrivals, Discrepancy, KnownLine, Ledger, SearchLine, ThresholdLine
 
 
 @dataclass(frozen=True)
@@ -238,10 +238,26 @@ class RpcRow:
 
 @dataclass(frozen=True)
 class Phase:
-    """How long jobs spent in one phase of their life."""
+    """How long jobs spent in one phase of their life.
+
+    A job's true time is at most its error bar off, which the time between two polls makes; `error` is the spread of the error
+    bars (None: the record does not hold them).
+    """
 
     name: str
     spread: Spread
+    error: Spread | None = None
+
+    def shown(self, figure: str) -> tuple[float, float | None]:
+        """Return a figure of the spread, by name, and the error bar to show with it: the same figure of the error bars."""
+        return getattr(self.spread, figure), None if self.error is None else getattr(self.error, figure)
+
+
+ERROR_BARS = (
+    "Times of jobs come from polling: each is known to within an error bar that the time between two polls makes. "
+    "What stands behind ± is the same percentile of the jobs' error bars; behind a largest time, the largest of them."
+)
+"""What reports say of error bars."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +281,7 @@ class Load:
     """All that one load run measured; in an open load `rpcs` count from when calls were meant to start.
 
     Of open loads only: what became of the starts of each stage, the times of calls that ended with OK from when they were really
-    sent, and by how much the generator was late.
+    sent, and by how much the generator was late; of searches for the highest rate: what they found.
     """
 
     detail: Mapping[str, Any]
@@ -281,6 +297,7 @@ class Load:
     arrivals: tuple[Arrivals, ...] = ()
     service: Spread | None = None
     delays: Spread | None = None
+    search: SearchLine | None = None
 
 
 @dataclass(frozen=True)

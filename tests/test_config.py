@@ -166,7 +166,7 @@ def test_a_wrong_value_is_refused_with_its_line_and_key(key: str, value: object)
         ("name: x\nmode: fats", "f:2: mode: expected one of slow, fast (did you mean fast?), got 'fats'; mode"),
         ("name: x\nratio: 1.0e+999", "f:2: ratio: expected a finite number, got inf; share"),
         ("name: x\nwait: 0.5ms", "f:2: wait: expected at least 1ms, got '0.5ms'; pause"),
-        ("name: x\nroom: 2GiB", "f:2: room: expected at most 1,073,741,824, got '2GiB'; space"),
+        ("name: x\nroom: 2GiB", "f:2: room: expected at most 1GiB, got '2GiB'; space"),
         ("name: x\npassword: 12345", "f:2: password: expected text (put it in quotes), got something else (not shown); secret"),
         ('name: x\n"a\\nb": 1', "f:2: 'a\\nb'...: unknown key; known keys: " + ", ".join(KEYS)),
     ],

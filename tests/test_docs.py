@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -52,7 +54,7 @@ def test_the_readme_names_every_command() -> None:
 
 def test_flags_in_the_text_exist() -> None:
     known = {flag for command in _all(cli) for option in command.params for flag in option.opts}
-    elsewhere = {"--endpoint-profile"}
+    elsewhere = {"--endpoint-profile", "--master", "--expect-workers", "--record", "--worker", "--master-host"}
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - elsewhere
     assert flags <= known
 
@@ -80,3 +82,18 @@ def test_every_folder_of_the_table_exists() -> None:
 def test_every_exit_code_is_explained() -> None:
     table = dict(re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE))
     assert {int(code) for code in table} == {int(code) for code in ExitCode}
+
+
+LOCUST = sorted({line for block in CODE for line in block.splitlines() if line.startswith(("python -m loadtests", "locust "))})
+OWN = {"--endpoint-profile", "--scenario", "--record"}
+
+
+@pytest.mark.parametrize("line", LOCUST)
+def test_every_option_of_locust_exists(line: str) -> None:
+    """Ask Locust in a process of its own: importing it patches a process."""
+    flags = [word for word in shlex.split(line) if word.startswith("--")]
+    script = "from locust.argument_parser import get_parser; print(get_parser().format_help())"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert flags
+    assert set(flags) - OWN <= set(re.findall(r"--[a-z-]+", shown))
+    assert {flag for flag in OWN if f'"{flag}"' not in (ROOT / "loadtests/options.py").read_text(encoding="utf-8")} == set()

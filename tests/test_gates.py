@@ -18,7 +18,7 @@ from harness.gates import (
     record_exit,
     requirement_verdicts,
 )
-from harness.record import VERDICTS, Arrivals, CheckLine, Discrepancy, Line
+from harness.record import VERDICTS, Arrivals, CheckLine, Discrepancy, Line, SearchLine
 from tests.reports import records as make
 
 BROKEN = (Discrepancy("EXEC-01", "a", "b", (1,)),)
@@ -197,7 +197,14 @@ def test_missed_threshold() -> None:
 
 def test_ledger_outranks_thresholds_and_missing_samples() -> None:
     lines = (make.ledger(BROKEN), make.threshold(held=False))
-    assert load_exit(lines) == (ExitCode.VIOLATION, "The ledger of jobs shows 1 violated invariant.")
+    assert load_exit(lines) == (ExitCode.VIOLATION, "The ledger of jobs shows 1 violated invariant (EXEC-01).")
+
+
+@pytest.mark.parametrize("count", ["lost", "duplicated", "unexpected"])
+def test_a_job_too_few_or_too_many_outranks_every_threshold(count: str) -> None:
+    lines = (make.latency("A"), make.ledger(BROKEN, **{count: 2}), make.threshold(expression="ledger_violations: count < 5"))
+    said = f"The ledger of jobs shows 1 violated invariant (EXEC-01); jobs: 2 {count}."
+    assert load_exit(lines) == (ExitCode.VIOLATION, said)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +218,23 @@ def test_open_load_whose_generator_fell_behind_is_not_valid(late: int, dropped_b
         assert f"{late} were more than 20 ms late and {dropped_behind} were dropped" in reason
     else:
         assert code is ExitCode.BELOW_THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("ending", "found", "code", "told"),
+    [
+        ("endpoint", 40.0, ExitCode.OK, "Search: why. 1 of 1 thresholds held."),
+        ("generator", 40.0, ExitCode.OK, "Search: why. 1 of 1 thresholds held."),
+        ("lowest", 0.0, ExitCode.BELOW_THRESHOLD, "Search: why."),
+        ("unconfirmed", 0.0, ExitCode.BELOW_THRESHOLD, "Search: why."),
+        ("generator", 0.0, ExitCode.NOT_VALID, "Search: why."),
+        ("unfinished", 0.0, ExitCode.OK, "1 of 1 thresholds held."),
+    ],
+)
+def test_a_search_that_found_nothing_falls_short_or_is_not_valid(ending: str, found: float, code: ExitCode, told: str) -> None:
+    search = SearchLine(found, at_least=False, ending=ending, reason="why", probes=())
+    assert load_exit((make.latency("A"), search, make.threshold())) == (code, told)
+    assert load_exit((make.latency("A"), search, make.threshold(held=False)))[0] is not ExitCode.OK
 
 
 def test_warm_up_is_not_enough_of_a_run() -> None:
@@ -234,6 +258,7 @@ def test_exit_codes_of_whole_records() -> None:
         "loaded": ExitCode.OK,
         "incomplete": ExitCode.NOT_VALID,
         "interrupted": ExitCode.INTERRUPTED,
+        "searched": ExitCode.OK,
         "empty": ExitCode.NOT_VALID,
         "nothing judged": ExitCode.NOT_VALID,
         "nothing measured": ExitCode.NOT_VALID,

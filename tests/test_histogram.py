@@ -131,3 +131,15 @@ def test_every_part_is_needed(key: str) -> None:
     del data[key]
     with pytest.raises(KeyError, match=key):
         Histogram.from_json(data)
+
+
+@given(SAMPLES)
+def test_a_packed_histogram_is_the_same_again(samples: list[int]) -> None:
+    histogram = histogram_of(samples)
+    assert Histogram.unpack(histogram.pack()).to_json() == histogram.to_json()
+
+
+@given(SAMPLES, st.integers(1, 80))
+def test_a_packed_histogram_that_is_cut_off_is_refused(samples: list[int], cut: int) -> None:
+    with pytest.raises(ValueError, match=r"not a packed histogram|does not match"):
+        Histogram.unpack(histogram_of(samples).pack()[:-cut])

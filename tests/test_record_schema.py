@@ -17,6 +17,8 @@ from harness.histogram import Histogram
 from harness.history import Failed, Ok, Operation, Rpc, Unknown
 from harness.record import (
     KNOWN_STATES,
+    OUTCOMES,
+    SEARCH_ENDINGS,
     VERDICTS,
     VERSION,
     Arrivals,
@@ -30,13 +32,16 @@ from harness.record import (
     Ledger,
     Line,
     Observation,
+    Probe,
     RequirementLine,
+    SearchLine,
     SectionEnd,
     SectionStart,
     ThresholdLine,
     encode,
 )
 from harness.requirements import LEVELS
+from harness.slosearch import Ending, Outcome
 
 SCHEMA = json.loads((resources.files("harness") / "schemas" / "record.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -92,10 +97,13 @@ LINES: dict[str, Line] = {
     "arrivals": Arrivals("steady", True, 10.0, 100, 97, 5, 2, 3, 1, 0.02, 0.01),
     "ledger": Ledger(1, 2, 3, 4, 5, 6, 7, 8, 1, (DISCREPANCY,)),
     "threshold": ThresholdLine("p95 < 20ms", "12ms", held=True, reason=""),
+    "search": SearchLine(
+        400.0, at_least=True, ending="generator", reason="r", probes=(Probe("p", 800.0, False, "behind", "", "", 1, 1, 0),)
+    ),
     "section_end": SectionEnd("load", TIME, "completed", "", 0),
     "footer": Footer(TIME, 3, 12),
 }
-PARTS = {"discrepancy": Discrepancy, "observation": Observation}
+PARTS = {"discrepancy": Discrepancy, "observation": Observation, "probe": Probe}
 
 
 def written(name: str) -> dict[str, Any]:
@@ -163,6 +171,8 @@ def test_operations_and_histograms_have_the_same_fields_as_their_json() -> None:
 def test_closed_lists_are_those_of_the_code() -> None:
     assert DEFINITIONS["check"]["properties"]["verdict"]["enum"] == list(VERDICTS)
     assert DEFINITIONS["known_failure"]["properties"]["state"]["enum"] == list(KNOWN_STATES)
+    assert DEFINITIONS["search"]["properties"]["ending"]["enum"] == list(SEARCH_ENDINGS) == [*Ending, "unfinished"]
+    assert DEFINITIONS["probe"]["properties"]["outcome"]["enum"] == list(OUTCOMES) == [*Outcome]
     assert DEFINITIONS["requirement"]["properties"]["level"]["enum"] == list(LEVELS)
     assert DEFINITIONS["footer"]["properties"]["exit_code"]["enum"] == [code.value for code in ExitCode]
     assert DEFINITIONS["section_end"]["properties"]["exit_code"] == DEFINITIONS["footer"]["properties"]["exit_code"]
@@ -207,6 +217,8 @@ def test_no_field_may_be_added(name: str) -> None:
         ("arrivals", {"dropped": -1}),
         ("arrivals", {"behind_limit": 1.5}),
         ("ledger", {"replays": -1}),
+        ("search", {"ending": "done"}),
+        ("search", {"probes": [{"stage": "p"}]}),
         ("section_end", {"outcome": "done"}),
         ("footer", {"exit_code": 7}),
         ("footer", {"type": "header"}),

@@ -96,3 +96,17 @@ def test_every_moment_falls_in_one_part(parts: list[Segment], elapsed: float) ->
     begins = sum(part.seconds for part in parts[:index])
     assert begins <= elapsed * (1 + 1e-12)
     assert index == len(parts) - 1 or elapsed <= begins + parts[index].seconds
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=6), st.floats(-5, 70))
+def test_parts_that_are_appended_while_a_run_goes_on_begin_when_they_say(gaps: list[float], elapsed: float) -> None:
+    timeline, begins = Timeline(), list(itertools.accumulate(gaps))
+    for index, begin in enumerate(begins):
+        timeline.append(Segment(str(index), 1.0), begin)
+    part, low, high = timeline.around(elapsed)
+    assert part is timeline.at(elapsed)
+    assert timeline.segments[int(part.name)] is part
+    assert low == (begins[int(part.name)] if part.name != "0" else -math.inf)
+    assert low <= elapsed < high
+    with pytest.raises(ValueError, match="begins before the one that it follows"):
+        timeline.append(Segment("late", 1.0), begins[-1] - 0.1)

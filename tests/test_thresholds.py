@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError
 from harness.histogram import Histogram
-from harness.measurements import Measurements, evaluate, evaluate_all
+from harness.measurements import ENOUGH, Excerpt, Measurements, broken, evaluate, evaluate_all
 from harness.record import Arrivals, Latency, Ledger
-from harness.thresholds import METRICS, OPERATORS, Threshold, parse_threshold
+from harness.thresholds import METRICS, OPERATORS, SHORT_NAMES, Limit, Threshold, parse_threshold
 
 EMPTY_LEDGER = Ledger(0, 0, 0, 0, 0, 0, 0, 0, 0, ())
 TIME_UNITS = {"us": 1, "ms": 1000, "s": 1_000_000, "min": 60_000_000}
@@ -138,7 +138,8 @@ RUN = measured(
     calls("ExecuteControllerJob", "OK", [2000] * 20),
     calls("ExecuteControllerJob", "RESOURCE_EXHAUSTED", [500] * 5),
     Latency("lifecycle", "to_result", "", histogram([1_500_000])),
-    ledger=Ledger(30, 60, 58, 6, 2, 2, 1, 3, 4, ()),
+    Latency("lifecycle_error", "to_result", "", histogram([9_000_000])),
+    ledger=Ledger(30, 60, 58, 6, 2, 2, 1, 3, 4, (), lost=7, duplicated=8, unexpected=9),
     seconds=13.0,
 )
 
@@ -168,6 +169,9 @@ RUN = measured(
         ("jobs_finished{status:FAILED}: count == 2", "2"),
         ("jobs_finished: rate > 4/s", "4.462/s"),
         ("jobs_unfinished: count < 3", "2"),
+        ("jobs_lost: count == 7", "7"),
+        ("jobs_duplicated: count == 8", "8"),
+        ("jobs_unexpected: count == 9", "9"),
         ("unknown_submissions: count == 1", "1"),
         ("replays: count != 0", "3"),
         ("ledger_violations: count == 4", "4"),
@@ -260,3 +264,96 @@ def test_a_closed_loop_has_one_time_and_no_starts() -> None:
     assert evaluate(parse_threshold("service_duration: max == 100ms"), RUN).held
     assert evaluate(parse_threshold("dropped: rate < 1%"), RUN).reason == "no samples: no start was scheduled"
     assert not evaluate(parse_threshold("scheduling_delay: max < 1s"), RUN).held
+
+
+@pytest.mark.parametrize("short", sorted(SHORT_NAMES))
+def test_an_rpc_may_be_called_by_its_short_name(short: str) -> None:
+    limit = parse_threshold(f"errors{{rpc:{short}}}: rate < 1%")
+    assert limit.selected("rpc") == SHORT_NAMES[short]
+    assert limit.expression == f"errors{{rpc:{short}}}: rate < 1%"
+    assert limit.canonical == f"errors{{rpc:{SHORT_NAMES[short]}}}: rate < 1%"
+    assert replace(parse_threshold(limit.canonical), expression="") == replace(limit, expression="")
+
+
+def test_every_rpc_has_one_short_name() -> None:
+    assert set(SHORT_NAMES.values()) == set(METRICS["rpcs"].selectors["rpc"])
+    assert len(SHORT_NAMES) == len(METRICS["rpcs"].selectors["rpc"])
+
+
+def aborting(text: str, delay: float = 0.0) -> Threshold:
+    return parse_threshold(Limit(text, abort_on_fail=True, delay=delay))
+
+
+@given(thresholds(), st.floats(0, 100))
+def test_a_run_without_samples_is_never_ended_early(limit: Threshold, elapsed: float) -> None:
+    try:
+        found = aborting(limit.canonical)
+    except ConfigError:
+        return
+    assert broken([found], measured(), elapsed) is None
+
+
+@given(thresholds(), st.floats(0, 100))
+def test_what_ends_a_run_early_has_not_held(limit: Threshold, elapsed: float) -> None:
+    try:
+        found = aborting(limit.canonical, delay=50.0)
+    except ConfigError:
+        return
+    line = broken([found], RUN, elapsed)
+    assert line is None or (elapsed >= 50.0 and line == evaluate(found, RUN) and not line.held)
+
+
+def test_a_limit_that_was_not_asked_to_ends_nothing() -> None:
+    assert broken([parse_threshold("errors: rate < 1%")], RUN, 99.0) is None
+    assert broken([aborting("errors: rate < 1%", delay=10)], RUN, 9.9) is None
+    line = broken([parse_threshold("rpcs: count < 1"), aborting("errors: rate < 1%", delay=10)], RUN, 10.0)
+    assert line is not None
+    assert line.reason == "measured 7.692%, the limit is < 1%"
+
+
+@pytest.mark.parametrize(("good", "ends"), [(ENOUGH - 2, False), (ENOUGH - 1, True)])
+def test_a_share_of_few_calls_says_nothing_yet(good: int, ends: bool) -> None:
+    run = measured(calls("GetControllerJobStatus", "OK", [5] * good), calls("GetControllerJobStatus", "UNAVAILABLE", [5]))
+    assert (broken([aborting("errors: rate < 1%")], run, 1.0) is not None) is ends
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"), [("p(50)", ENOUGH), ("p(99)", 100), ("p(99.9)", 1000), ("p(100)", ENOUGH), ("avg", ENOUGH)]
+)
+def test_a_percentile_needs_samples_beyond_it(text: str, needed: int) -> None:
+    for count in (needed - 1, needed):
+        run = measured(calls("GetControllerJobStatus", "OK", [5000] * count))
+        assert (broken([aborting(f"rpc_duration: {text} < 1ms")], run, 1.0) is not None) is (count == needed)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("errors: count < 11", False),
+        ("errors: count < 10", True),
+        ("errors: count <= 10", False),
+        ("errors: count <= 9", True),
+        ("errors: count == 10", False),
+        ("errors: count == 11", False),
+        ("errors: count == 9", True),
+        ("errors: count == 0", True),
+    ],
+)
+def test_a_count_ends_a_run_once_it_cannot_come_to_hold(text: str, ends: bool) -> None:
+    assert (broken([aborting(text)], RUN, 1.0) is not None) is ends
+
+
+def test_the_rate_of_a_stage_that_is_not_over_is_that_of_its_time_so_far() -> None:
+    half = replace(OPEN_RUN, stages={"warm-up": 5.0, "steady": 5.0, "peak": 2.5})
+    assert evaluate(parse_threshold("iterations{stage:peak}: rate == 8/s", stages=("peak",)), half).held
+
+
+def test_an_excerpt_of_a_run_is_one_stage_and_what_the_ledger_has_beyond_what_was_in_it_before() -> None:
+    before = replace(EMPTY_LEDGER, submissions=10, acknowledged_jobs=10, finished=8, unfinished=2)
+    after = replace(EMPTY_LEDGER, submissions=70, acknowledged_jobs=70, finished=68, unfinished=2, violation_count=1)
+    part = Excerpt("warm-up", seconds=5.0, counted=6.0, before=before).of(OPEN_RUN.latencies, OPEN_RUN.arrivals, after)
+    texts = ["rpcs: count > 0", "rpcs: rate > 0/s", "iterations: rate > 0/s", "late: rate < 1%", "jobs_finished: count > 0"]
+    texts += ["jobs_finished: rate > 0/s", "jobs_unfinished: count == 0", "ledger_violations: count == 0"]
+    observed = [evaluate(parse_threshold(text), part).observed for text in texts]
+    assert observed == ["9", "1.8/s", "1.8/s", "100%", "60", "10/s", "0", "1"]
+    assert {line.stage for line in part.latencies if line.measured} == {"warm-up"}

@@ -41,16 +41,22 @@ def conformance(
     )
 
 
+_PROCESSES = "Have the load made by N processes of this machine [default: by one, without a master over it]."
+
+
 @click.command()
 @click.argument("scenario", default=DEFAULT_SCENARIO)
 @run_options
-def load(*, scenario: str, profile_name: str, out: Path | None) -> int:
+@click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help=_PROCESSES)
+def load(*, scenario: str, profile_name: str, out: Path | None, processes: int | None) -> int:
     """Put an endpoint under the load of SCENARIO: a YAML file, or the name of a built-in one.
 
     The seed of its random choices is part of the scenario.
     """
     path, plan = _read(scenario)
-    return conduct(profile_name=profile_name, out=out, seed=plan.seed, kind="load", parts=lambda run: run.load(path, plan))
+    return conduct(
+        profile_name=profile_name, out=out, seed=plan.seed, kind="load", parts=lambda run: run.load(path, plan, processes)
+    )
 
 
 @click.command()

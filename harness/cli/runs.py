@@ -27,6 +27,7 @@ from harness.recorder import RecordWriter, alone_in, load_record, make_folder, m
 from harness.scenario import Scenario
 from harness.template import masked
 from loadtests.runner import command as load_command
+from loadtests.runner import processes as worker_processes
 from reports import build_view, render
 
 
@@ -54,9 +55,13 @@ class Run:
             result = run_child(command, self.endpoint.handover, display.check_event)
         self._judge("conformance", result)
 
-    def load(self, path: Path, scenario: Scenario) -> None:
-        """Run the load scenario in the file `path`; it may take twice its length, and then some, to end by itself."""
-        command = load_command(self.profile_name, path, self.record)
+    def load(self, path: Path, scenario: Scenario, processes: int | None = None) -> None:
+        """Run the load scenario in the file `path`; it may take twice its length, and then some, to end by itself.
+
+        Given a number, so many worker `processes` of this machine make the load.
+        """
+        extra = [] if processes is None else worker_processes(processes)
+        command = load_command(self.profile_name, path, self.record, extra)
         with Display(self.screen, "load", round(scenario.seconds)) as display:
             limit = 2 * scenario.seconds + scenario.follow.deadline + 60
             result = run_child(command, self.endpoint.handover, display.load_event, limit=limit)

@@ -6,7 +6,7 @@ import difflib
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
@@ -27,7 +27,7 @@ from harness.errors import ConfigError
 from harness.killmatrix import Fate, Finding, Line, Matrix, Steadiness, Subject, Trial, needs_more
 from harness.recorder import alone_in, make_folder, now_text, write_atomically
 from harness.requirements import builtin_catalogue
-from harness.server.mutants import MUTANTS, UNBREAKABLE
+from harness.server.mutants import LOAD_MUTANTS, MUTANTS, UNBREAKABLE
 from harness.server.variants import VARIANTS
 from reports.killmatrix import KIND_NAMES, About, render_matrix
 
@@ -127,8 +127,12 @@ def selftest(
         return _conduct(course, jobs or 2 * len(os.sched_getaffinity(0)))
 
 
-def chosen_mutants(names: Iterable[str], chapters: Iterable[str]) -> tuple[Subject, ...]:
+def chosen_mutants(names: Sequence[str], chapters: Iterable[str]) -> tuple[Subject, ...]:
     """Return the mutants of some names and chapters (neither: all), in the catalogue's order. Raises ConfigError."""
+    seldom = next((name for name in names if name in LOAD_MUTANTS), None)
+    if seldom is not None:
+        hint = f"run `controller-harness load` against `controller-harness serve --mutant {seldom}`"
+        raise ConfigError(f"the mutant {seldom} shows under load only", hint=hint)
     wanted, parts = set(_known(names, MUTANTS, "mutant")), set(known_chapters(chapters))
     place = {item.id: number for number, item in enumerate(builtin_catalogue())}
     ordered = sorted(MUTANTS.values(), key=lambda item: place[item.requirement])
@@ -260,6 +264,8 @@ def _conclude(course: Course, about: About, screen: Screen) -> int:
         screen.say(f"[red]{KIND_NAMES[kind]}[/]: {plain(', '.join(list(names)[:MOST_NAMES]))}{more}")
     if course.mutants:
         screen.say(plain(f"{matrix.count('killed')} of {len(matrix.fates)} mutants killed by the checks of their requirement"))
+    if course.mutants and not course.selected:
+        screen.say(plain(f"not tried, as they show under load only: {', '.join(LOAD_MUTANTS)}"))
     for item in matrix.variants:
         screen.say(plain(f"{item.subject.name}: {item.passes} of {len(item.trials)} runs without a false alarm"))
     code = matrix.exit_code

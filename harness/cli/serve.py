@@ -14,7 +14,7 @@ import click
 from harness.cli.output import say
 from harness.cli.signals import end_with_the_terminal
 from harness.endpoint import read_text
-from harness.server.mutants import MUTANTS
+from harness.server.mutants import LOAD_MUTANTS, MUTANTS
 from harness.server.run import Bound, run
 from harness.server.settings import EDGES, ServerSettings
 from harness.server.tokens import load_tokens
@@ -92,8 +92,9 @@ def serve(  # noqa: PLR0917 - click passes options by name
     `controller-job duration=20ms post=5ms outcome=success readout=tag`.
     """
     if list_mutants:
-        for item in MUTANTS.values():
-            say(f"{item.name:<44} {item.requirement:<9} {item.summary}")
+        for item in (*MUTANTS.values(), *LOAD_MUTANTS.values()):
+            under_load = " (shows under load only)" if item.name in LOAD_MUTANTS else ""
+            say(f"{item.name:<44} {item.requirement:<9} {item.summary}{under_load}")
         return
     if list_variants:
         for name, odd in VARIANTS.items():

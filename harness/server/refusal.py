@@ -5,28 +5,9 @@ Pure; any transport maps `Refusal.code` to its own status.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from harness.grpcstatus import Code
 
-
-class Code(IntEnum):
-    """The status codes of gRPC that this server answers with; value and name as in the gRPC specification."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    UNAUTHENTICATED = 16
+__all__ = ["Code", "Refusal", "invalid", "not_found"]
 
 
 class Refusal(Exception):  # noqa: N818  (an answer, not a fault of the program)

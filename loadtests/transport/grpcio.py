@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import gevent
 import grpc
+from gevent import get_hub
 from grpc.experimental import gevent as grpc_gevent
 
 from harness.channel import open_channel
@@ -16,33 +20,68 @@ from harness.grpcstatus import Code
 from loadtests.transport.reply import Reply
 
 
+@dataclass(frozen=True)
+class _Method:
+    """A method on each of the channels, in turn, and what all of its calls have in common."""
+
+    calls: Iterator[Any]
+    metadata: Metadata
+    timeout: float | None
+
+
 class GrpcioChannel:
     """Calls through as many channels of grpcio, used in turn; each has a connection of its own."""
 
     def __init__(self, endpoint: Endpoint, connections: int = 1) -> None:
         self._channels = [open_channel(endpoint) for _ in range(connections)]
-        self._turns = itertools.cycle(self._channels)
-        self._methods: dict[tuple[grpc.Channel, str], Any] = {}
 
-    def exchange(self, path: str, message: bytes, timeout: float | None = None, metadata: Metadata = ()) -> Reply:
-        """Make one call and wait for its end, `timeout` seconds at most; failures are replies, too. Raises ValueError."""
-        channel = next(self._turns)
-        method = self._methods.get((channel, path))
-        if method is None:
-            method = channel.unary_unary(path, request_serializer=None, response_deserializer=None)
-            self._methods[channel, path] = method
+    def method(self, path: str, metadata: Metadata = (), timeout: float | None = None) -> _Method:
+        """Return what calls of a method are made by."""
+        calls: list[Any] = [
+            channel.unary_unary(path, request_serializer=None, response_deserializer=None) for channel in self._channels
+        ]
+        return _Method(itertools.cycle(calls), tuple(metadata), timeout)
+
+    def exchange(self, method: _Method, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
+        """Make one call and wait for its end; failures are replies, too. Raises ValueError for metadata that cannot travel."""
+        metadata = (*method.metadata, *[(name.decode(), _value(name, value)) for name, value in extra])
+        limit = method.timeout if timeout is None else timeout
         try:
-            answer, call = method.with_call(message, timeout=timeout, metadata=tuple(metadata) or None)
+            answer, call = next(method.calls).with_call(message, timeout=limit, metadata=metadata or None)
         except grpc.RpcError as error:
             return _failed(error)
         if answer is None:
             return Reply(Code.UNIMPLEMENTED, "no message, where there is to be one")
         return Reply(Code.OK, "", answer, _raw(call.initial_metadata()), _raw(call.trailing_metadata()))
 
+    def start(
+        self,
+        method: _Method,
+        message: bytes,
+        done: Callable[[Reply], object],
+        extra: tuple[Header, ...] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """Make one call in a greenlet of its own, and have `done` called in the hub when it is over."""
+        loop = get_hub().loop
+
+        def exchange() -> None:
+            try:
+                reply = self.exchange(method, message, extra, timeout)
+            except ValueError as error:
+                reply = Reply(Code.INTERNAL, f"the request cannot be sent: {error}")
+            loop.run_callback(done, reply)
+
+        gevent.spawn(exchange)
+
     def close(self) -> None:
         """Drop all connections."""
         for channel in self._channels:
             channel.close()
+
+
+def _value(name: bytes, value: bytes) -> str | bytes:
+    return b64decode(value + b"==") if name.endswith(b"-bin") else value.decode()
 
 
 def _failed(error: Any) -> Reply:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket as stdlib_socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,10 +75,9 @@ class Link:
         self._arm(self._settled_by)
         self._dialling: Any = gevent.spawn(self._dial)
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: Call, now: float) -> None:
         """Make a call; the connection need not stand yet."""
-        core = self.core
-        core.submit(call, clock())
+        self.core.submit(call, now)
         if not self._flushing:
             self._flushing = True
             self._loop.run_callback(self._flush)
@@ -208,9 +208,12 @@ class Link:
         except OSError as error:
             self._lost(f"the connection to {self._where.address} was lost: {_words(error)}")
             return
+        # Whoever is woken makes further calls: all of them, and what the connection itself has to say, go out at once.
+        self._flushing = True
         self.core.receive(octets, clock())
-        self._schedule()
         self._settle()
+        if self._socket is not None:
+            self._flush()
 
     def _take_decrypted(self) -> None:
         if self._tls is None or self.core.over is not None:
@@ -264,7 +267,11 @@ class Link:
             for call in orphans:
                 self._again(call)
             for call in finished:
-                call.wake()
+                assert call.reply is not None  # noqa: S101 - that is what finished means
+                try:
+                    call.wake(call.reply)
+                except Exception:
+                    get_hub().handle_error(self, *sys.exc_info())
         if core.over is not None:
             self._tear_down()
 

@@ -7,14 +7,14 @@ import uuid
 
 import gevent
 
-from harness.call import RpcError
 from harness.endpoint import Endpoint
 from harness.errors import UnreachableError
 from harness.history import Rpc
 from harness.probe import judge, probe
 from harness.requests import Requests
 from harness.scenario import WIRE
-from loadtests.transport.calls import open_transport
+from loadtests.program import Ask
+from loadtests.transport.calls import Watchers, open_transport
 
 _REST = 0.05
 """Seconds between two attempts."""
@@ -31,17 +31,18 @@ def probe_by(kind: str, endpoint: Endpoint, patience: float) -> None:
         cooperate_with_gevent()
         probe(endpoint, patience)
         return
-    transport = open_transport(kind, endpoint, 1, lambda _: None, 0)
-    request = Requests(endpoint).status(str(uuid.uuid4()))
     by = time.monotonic() + patience
+    watchers = Watchers(patience=lambda: by - time.monotonic())
+    transport = open_transport(kind, endpoint, 1, watchers, 0)
+    ask = Ask(Rpc.STATUS, Requests(endpoint).status(str(uuid.uuid4())).SerializeToString())
     try:
-        while (call := transport.call(Rpc.STATUS, request, max(by - time.monotonic(), _REST))).error is not None:
-            if call.code not in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}:
-                judge(endpoint, RpcError(call))
+        while (answer := transport.call(ask)).error is not None:
+            if answer.code not in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}:
+                judge(endpoint, answer.code, answer.error.message)
                 return
             if time.monotonic() + _REST > by:
                 raise UnreachableError(
-                    f"{endpoint.address} does not answer (waited {patience:g} s): {call.error.message}",
+                    f"{endpoint.address} does not answer (waited {patience:g} s): {answer.error.message}",
                     hint="is the endpoint running, and is TLS set as the endpoint expects?",
                 )
             gevent.sleep(_REST)

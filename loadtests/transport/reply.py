@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from harness.grpcmeta import Header, Metadata, decode_metadata
 from harness.grpcstatus import Code
@@ -33,13 +33,29 @@ class Reply(NamedTuple):
 
 
 class Channel(Protocol):
-    """Connections to one endpoint, on which unary calls of any method can be made by many greenlets at once."""
+    """Connections to one endpoint, on which unary calls of any method can be made by many greenlets at once.
 
-    def exchange(self, path: str, message: bytes, timeout: float | None = None, metadata: Metadata = ()) -> Reply:
-        """Make one call and wait for its end, `timeout` seconds at most; failures are replies, too.
+    `extra` are headers of one call only, as they travel. A `timeout` given with a call takes the place of the method's own.
+    """
+
+    def method(self, path: str, metadata: Metadata = (), timeout: float | None = None) -> Any:
+        """Return what calls of a method are made by: everything that is the same in all of them, `timeout` in seconds.
 
         Raises ValueError for metadata that cannot travel.
         """
+
+    def exchange(self, method: Any, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
+        """Make one call and wait for its end; failures are replies, too."""
+
+    def start(
+        self,
+        method: Any,
+        message: bytes,
+        done: Callable[[Reply], object],
+        extra: tuple[Header, ...] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """Make one call, and have `done` called in the hub when it is over, never before this returns."""
 
     def close(self) -> None:
         """Drop all connections; calls under way end as CANCELLED."""

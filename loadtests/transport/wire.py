@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import random
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
 import ngh2
 from gevent import get_hub, getcurrent
+from ngh2 import NeverIndexedHeader
 
 from harness.endpoint import Endpoint
 from harness.grpcframing import ENCODINGS, pack
@@ -18,7 +19,7 @@ from harness.grpcmeta import Header, Metadata, encode_metadata
 from harness.grpcstatus import Code
 from harness.wire import client_context
 from loadtests.transport.link import Dialled, Link, clock
-from loadtests.transport.pending import Call
+from loadtests.transport.pending import Call, Method
 from loadtests.transport.protocol import LAST_STREAM, Connection
 from loadtests.transport.reply import Reply
 
@@ -31,8 +32,12 @@ FIRST_REST = 0.002
 BACKOFF_FACTOR = 1.6
 BACKOFF_JITTER = 0.2
 USER_AGENT: Final = f"controller-harness ngh2/{ngh2.__version__}".encode()
-NEVER_TWICE = frozenset({b"x-request-id"})
-"""Headers with a new value in every call: they would only push others out of the tables of header compression."""
+
+
+LARGE = 1 << 20
+"""Octets above which a request goes by a connection for such only: small calls behind it would wait until it is sent."""
+_new = tuple.__new__
+"""Makes a named tuple in a third of the time."""
 
 
 class _Slot:
@@ -48,8 +53,8 @@ class _Slot:
 class WireChannel:
     """Calls on a fixed number of connections in turn, each made on first use and made again when it is lost.
 
-    `authority` is the `:authority` of all requests; unset: the address. `gzip` asks for requests to be compressed. No
-    connection exists before the first call, so that a process may fork until then.
+    Large requests have as many connections of their own. `authority` is the `:authority` of all requests; unset: the address.
+    `gzip` asks for requests to be compressed. No connection exists before the first call, so that a process may fork until then.
     """
 
     def __init__(
@@ -71,11 +76,11 @@ class WireChannel:
         self._gzip = gzip
         self._last_stream = last_stream
         self._slots = [_Slot() for _ in range(connections)]
+        self._large_slots = [_Slot() for _ in range(connections)]
         self._turn = 0
         self._links: set[Link] = set()
         self._closed = False
         self._jitter = random.Random()  # noqa: S311 - nothing secret
-        self._prefix = functools.cache(self._headers_of)
 
     def _headers_of(self, path: str) -> tuple[Header, ...]:
         encoding = ((b"grpc-encoding", b"gzip"),) if self._gzip else ()
@@ -91,30 +96,59 @@ class WireChannel:
             *encoding,
         )
 
-    def exchange(self, path: str, message: bytes, timeout: float | None = None, metadata: Metadata = ()) -> Reply:
-        """Make one call and wait for its end, `timeout` seconds at most; failures are replies, too. Raises ValueError."""
-        headers = self._prefix(path)
-        if metadata:
-            headers = (*headers, *_sparing(encode_metadata(metadata)))
-        call = Call(headers, pack(message, gzip=self._gzip), clock(), timeout)
-        slots = self._slots
-        turn = self._turn = (self._turn + 1) % len(slots)
-        call.wake = getcurrent().switch
-        return self._wait(call, slots[turn])
+    def method(self, path: str, metadata: Metadata = (), timeout: float | None = None) -> Method:
+        """Return what calls of a method are made by. Raises ValueError for metadata that cannot travel."""
+        return Method((*self._headers_of(path), *encode_metadata(metadata)), timeout)
 
-    def _wait(self, call: Call, slot: _Slot) -> Reply:
-        self._submit(call, slot)
+    def exchange(self, method: Method, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
+        """Make one call and wait for its end; failures are replies, too."""
+        call = self._begin(method, message, extra, timeout, getcurrent().switch)
         if call.reply is not None:
             # Others have their turn even if everything fails at once.
             gevent.sleep(0)
             return call.reply
         try:
-            get_hub().switch()
+            reply: Reply = get_hub().switch()
         finally:
             if call.reply is None:
                 self._abandon(call)
-        assert call.reply is not None  # noqa: S101 - nobody else wakes this greenlet
-        return call.reply
+        return reply
+
+    def start(
+        self,
+        method: Method,
+        message: bytes,
+        done: Callable[[Reply], object],
+        extra: tuple[Header, ...] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """Make one call, and have `done` called in the hub when it is over, never before this returns."""
+        call = self._begin(method, message, extra, timeout, done)
+        if call.reply is not None:
+            get_hub().loop.run_callback(done, call.reply)
+
+    def _begin(
+        self,
+        method: Method,
+        message: bytes,
+        extra: tuple[Header, ...],
+        timeout: float | None,
+        wake: Callable[[Reply], object],
+    ) -> Call:
+        if extra:
+            extra = tuple([_new(NeverIndexedHeader, header) for header in extra])
+        body = pack(message, gzip=True) if self._gzip else b"\0" + len(message).to_bytes(4, "big") + message
+        now = clock()
+        call = Call(method, body, now, method.timeout if timeout is None else timeout, extra)
+        call.wake = wake
+        slots = self._slots if len(message) <= LARGE else self._large_slots
+        turn = self._turn = (self._turn + 1) % len(slots)
+        link = slots[turn].link
+        if link is None:
+            self._submit(call, slots[turn])
+        else:
+            link.submit(call, now)
+        return call
 
     def _abandon(self, call: Call) -> None:
         """Let go of a call whose greenlet is killed."""
@@ -133,7 +167,7 @@ class WireChannel:
                 call.reply = Reply(Code.UNAVAILABLE, slot.reason)
                 return
             link = self._open(slot)
-        link.submit(call)
+        link.submit(call, clock())
 
     def _again(self, slot: _Slot, call: Call) -> None:
         """Make a call anew that a connection has not processed, the second time after a short rest; in the hub."""
@@ -150,7 +184,7 @@ class WireChannel:
             return  # its caller gave up in the meantime
         self._submit(call, slot)
         if call.reply is not None:
-            call.wake()
+            call.wake(call.reply)
 
     def _open(self, slot: _Slot) -> Link:
         core = Connection(last_stream=self._last_stream)
@@ -195,7 +229,3 @@ def wire_channel(endpoint: Endpoint, connections: int = 1) -> WireChannel:
         authority=profile.authority,
         gzip=profile.compression == "gzip",
     )
-
-
-def _sparing(headers: Sequence[Header]) -> tuple[Header, ...]:
-    return tuple([ngh2.NeverIndexedHeader(*header) if header[0] in NEVER_TWICE else header for header in headers])

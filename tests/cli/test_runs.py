@@ -231,6 +231,15 @@ def test_a_threshold_that_is_missed(cli: Cli, address: str) -> None:
     assert "jobs_finished" in (cli.folder / "o" / "summary.md").read_text(encoding="utf-8")
 
 
+def test_several_processes_share_the_load_on_an_embedded_server(cli: Cli) -> None:
+    done = cli("load", "tiny.yaml", "--processes", "2", "--out", "o")
+    assert (done.code, done.err) == (0, "")
+    record = cli.record("o")
+    (start,) = (line for line in record.lines if isinstance(line, SectionStart))
+    assert len(start.detail["workers"]) == 2
+    assert start.detail["workers"][1] in (cli.folder / "o" / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_job_that_the_profile_lacks_leaves_nothing(cli: Cli, address: str) -> None:
     cli.write("failing.yaml", SCENARIO.replace("single: 1", "job: user_failure, single: 1"))
     done = cli("load", "failing.yaml", "--profile", cli.profile(address), "--out", "o")

@@ -47,6 +47,7 @@ def test_two_mutants_are_killed_by_their_own_checks(cli: Cli) -> None:
     [
         (["--mutant", "can-nevr"], "no such mutant: can-nevr; did you mean can-never?"),
         (["--mutant", "####"], "no such mutant: ####; see `controller-harness serve --list-mutants`"),
+        (["--mutant", "exec-lost-job-1-in-1000"], "the mutant exec-lost-job-1-in-1000 shows under load only"),
         (["--variant", f"{ODD}x"], f"no such variant: {ODD}x; did you mean {ODD}?"),
         (["--chapter", "UIUD"], "no such chapter: UIUD; did you mean UUID?"),
         (["--variants", "--mutant", "can-never"], "variants and mutants are tried apart"),

@@ -14,7 +14,7 @@ import pytest
 from harness.client import ControllerClient
 from harness.endpoint import read_profile, resolve
 from harness.requests import Requests
-from harness.server.mutants import MUTANTS
+from harness.server.mutants import LOAD_MUTANTS, MUTANTS
 from harness.stubs import job_pb2, service_pb2
 from harness.stubs.service_pb2_grpc import ControllerStub
 from tests.cli.commands import COMMAND, PATIENCE, Cli
@@ -68,7 +68,9 @@ def test_a_port_in_use(cli: Cli, flag: str) -> None:
 def test_the_mutants(cli: Cli) -> None:
     done = cli("serve", "--list-mutants")
     assert (done.code, done.err) == (0, "")
-    assert [line.split()[:2] for line in done.out.splitlines()] == [[item.name, item.requirement] for item in MUTANTS.values()]
+    listed = (*MUTANTS.values(), *LOAD_MUTANTS.values())
+    assert [line.split()[:2] for line in done.out.splitlines()] == [[item.name, item.requirement] for item in listed]
+    assert done.out.count("(shows under load only)") == len(LOAD_MUTANTS)
 
 
 def test_tokens_and_processors(cli: Cli) -> None:

@@ -21,12 +21,15 @@ class World:
     def __init__(self, rules: Starts = RULES, parts: tuple[Segment, ...] = (Segment("", 10.0),)) -> None:
         self.now = 0
         self.behind = False
-        self.sleeps: list[float] = []
         self.dispatch = Dispatch(parts, rules, lambda: self.now, lambda: self.behind)
 
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += round(seconds * 1e9)
+    def play(self, *times: float) -> None:
+        """Make the starts that are due at some times, in seconds, each when it is due."""
+        self.dispatch.follow(enumerate(times), 0)
+        while (due_ns := self.dispatch.next_due_ns) is not None:
+            self.now = max(self.now, due_ns)
+            for start in self.dispatch.take_due(self.now):
+                self.dispatch.offer(start)
 
     def seat(self) -> Seat:
         """Return a user that begins at once whatever it is given, and is free again."""
@@ -43,7 +46,7 @@ class World:
 def test_a_free_user_begins_a_start_on_time() -> None:
     world = World()
     seat = world.seat()
-    world.dispatch.run([(0, 0.5)], 0, world.sleep)
+    world.play(0.5)
     assert (seat.due_ns, world.now) == (500 * MS, 500 * MS)
     assert world.counts() == (1, 1, 0, 0, 0, 0)
     assert world.dispatch.short == 0
@@ -51,7 +54,7 @@ def test_a_free_user_begins_a_start_on_time() -> None:
 
 def test_without_a_free_user_a_start_is_dropped_at_once() -> None:
     world = World()
-    world.dispatch.run([(0, 0.5), (1, 0.6)], 0, world.sleep)
+    world.play(0.5, 0.6)
     world.seat()
     assert world.counts() == (2, 0, 0, 0, 2, 0)
     assert world.dispatch.short == 2
@@ -116,31 +119,72 @@ def test_nothing_is_offered_after_the_end() -> None:
     world = World()
     world.seat()
     world.dispatch.close()
-    world.dispatch.run([(0, 0.0), (1, 0.1)], 0, world.sleep)
+    world.play(0.0, 0.1)
     assert world.counts() == (0, 0, 0, 0, 0, 0)
 
 
 def test_what_was_due_and_not_offered_when_the_run_ended_is_dropped_by_the_generator() -> None:
     world = World()
 
-    def held_up(_: float) -> None:
-        world.now = 2_000 * MS
-        world.dispatch.close()
-
-    world.dispatch.run([(0, 1.0), (1, 1.5), (2, 2.5)], 0, held_up)
+    world.dispatch.follow([(0, 1.0), (1, 1.5), (2, 2.5)], 0)
+    world.now = 2_000 * MS
+    world.dispatch.close()
+    assert world.dispatch.next_due_ns is None
     assert world.counts() == (2, 0, 0, 0, 2, 2)
 
 
-def test_users_have_a_turn_while_many_starts_are_due() -> None:
+def test_starts_that_are_due_are_taken_in_order_and_so_many_at_a_time() -> None:
     world = World()
-    world.now = 10_000 * MS
-    world.dispatch.run([(number, 0.0) for number in range(3 * BURST + 1)], 0, world.sleep)
-    assert world.sleeps == [0, 0, 0]
+    world.dispatch.follow([(number, number / 1000) for number in range(BURST + 5)], 7)
+    assert world.dispatch.next_due_ns == 7
+    assert world.dispatch.take_due(6) == []
+    assert world.dispatch.take_due(2 * MS + 7) == [7, MS + 7, 2 * MS + 7]
+    assert len(world.dispatch.take_due(10_000 * MS)) == BURST
+    assert world.dispatch.take_due(10_000 * MS, most=1) == [(BURST + 3) * MS + 7]
+    assert world.dispatch.next_due_ns == (BURST + 4) * MS + 7
+    assert world.dispatch.take_due(10_000 * MS) == [(BURST + 4) * MS + 7]
+    assert world.dispatch.take_due(10_000 * MS) == []
+    world.dispatch.close()
+    world.dispatch.follow([(0, 0.0)], 0)
+    assert world.dispatch.take_due(10_000 * MS) == []
+
+
+def test_further_parts_may_follow_and_are_counted_apart() -> None:
+    world = World(parts=())
+    first, second = Segment("probe 1", 1.0), Segment("probe 2", 1.0)
+    world.dispatch.enter([first], [(0, 0.5)], 3_000 * MS)
+    assert world.dispatch.take_due(9_000 * MS) == [3_500 * MS]
+    world.dispatch.drop(3_500 * MS, 3_500 * MS)
+    world.dispatch.enter([Segment("settle 2", 1.0), second], [(0, 0.5), (1, 1.0), (2, 1.9)], 7_000 * MS)
+    for due_ns in world.dispatch.take_due(9_000 * MS):
+        world.dispatch.begun(due_ns, due_ns + 30 * MS)
+    found = [(line.stage, line.started, line.late, line.dropped) for line in world.dispatch.summary()]
+    assert found == [("probe 1", 0, 0, 1), ("settle 2", 1, 1, 0), ("probe 2", 2, 2, 0)]
+    assert [(line.stage, line.histogram.smallest) for line in world.dispatch.delays()] == [
+        ("settle 2", 30_000),
+        ("probe 2", 30_000),
+    ]
+
+
+def test_users_at_work_are_counted() -> None:
+    world = World()
+    seats = [Seat(lambda: None) for _ in range(3)]
+    for seat in seats:
+        world.dispatch.free(seat)
+    world.dispatch.offer(0)
+    world.dispatch.offer(0)
+    assert world.dispatch.busy == 2
+    at_work = [seat for seat in seats if seat.due_ns is not None]
+    world.dispatch.free(at_work[0])
+    assert world.dispatch.busy == 1
+    world.dispatch.leave(at_work[1])
+    world.dispatch.leave(at_work[0])
+    assert world.dispatch.busy == 0
 
 
 def test_stages_are_counted_apart_by_when_starts_were_due() -> None:
     world = World(parts=PARTS)
-    world.dispatch.run([(0, 0.9), (1, 1.1), (2, 1.2)], 0, world.sleep)
+    world.play(0.9, 1.1, 1.2)
     assert [(line.stage, line.measured, line.dropped) for line in world.dispatch.summary()] == [
         ("warm-up", False, 1),
         ("steady", True, 2),

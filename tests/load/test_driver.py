@@ -14,21 +14,25 @@ from typing import cast
 import pytest
 
 from harness.budget import BudgetExceededError
-from harness.call import Call
+from harness.draws import Counts, Sizes
 from harness.endpoint import Endpoint, resolve
-from harness.executors import CONSTANT_USERS
-from harness.history import Rpc
+from harness.errors import HarnessError
+from harness.history import Rpc, Unknown
 from harness.profile import load_profile
 from harness.requests import Requests
-from harness.scenario import TRANSPORTS, WIRE, Counts, Follow, Scenario, Workload
+from harness.scenario import CALLBACKS, GRPCIO, USERS, WIRE
 from harness.server.embedded_thread import background_server
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb
+from harness.workload import Follow, Workload
 from loadtests.driver import Driver, Workshop
+from loadtests.engine import Engine, Timers
 from loadtests.ledger import LoadLedger
+from loadtests.payloads import Payloads
+from loadtests.program import Answer, Ask, Program, run_waiting
 from loadtests.recording import Recording
-from loadtests.transport.calls import open_transport
-from loadtests.workload import Chooser
+from loadtests.transport.calls import Watchers, open_transport
+from loadtests.workload import RETRY_MIN, Chooser
 from tests.load.locusts import metrics
 
 QUICK = "controller-job duration=2ms estimate=2ms"
@@ -42,7 +46,7 @@ def endpoint_at(address: str, job: str = QUICK, more: str = "") -> Endpoint:
 class Bench:
     """A driver with everything that it needs. `patience` is what the run tells its users; None: go on."""
 
-    transport_kind = WIRE
+    way = (WIRE, USERS)
 
     def __init__(
         self,
@@ -53,23 +57,18 @@ class Bench:
         sleep: Callable[[float], None] | None = None,
         deadline: float = 20.0,
     ) -> None:
-        self.calls: list[Call] = []
+        kind, self._engine = self.way
+        self.calls: list[tuple[Ask, Answer]] = []
         self.ledger = LoadLedger()
         self.recording = Recording()
-        self.transport = open_transport(self.transport_kind, endpoint, 2, self.calls.append, 0)
+        watchers = Watchers(self.recording.add_call, patience=patience)
+        self.transport = open_transport(kind, endpoint, 2, watchers, 0)
         follow = Follow(poll_min=0.002, poll_max=0.02, deadline=deadline)
-        scenario = Scenario(name="t", executor=CONSTANT_USERS, users=1, duration=1.0, workload=workload, follow=follow)
+        shop = Workshop(Payloads(endpoint, workload), follow, self.ledger, self.recording, patience)
         pause = threading.Event()
-        shop = Workshop(
-            endpoint,
-            scenario,
-            self.transport,
-            self.ledger,
-            self.recording,
-            sleep or (lambda time: _wait(pause, time)),
-            patience,
-            0,
-        )
+        self._sleep = sleep or (lambda time: _wait(pause, time))
+        if sleep is not None:
+            self._engine = USERS  # only those who wait can be told how
         choices = random.Random(3)  # noqa: S311 - nothing secret
         self.driver = Driver(shop, Chooser(workload, follow, choices, random.SystemRandom()))
 
@@ -79,15 +78,44 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.transport.close()
 
+    def step(self) -> None:
+        """Have the driver make one submission and see it through."""
+        self.run(self.driver.step())
+
+    def run(self, program: Program[object]) -> None:
+        """Run a program to its end, in the way that is on trial."""
+        if self._engine == USERS:
+            run_waiting(program, self._call, self._sleep)
+            return
+        timers, errors = Timers(), list[HarnessError]()
+        engine = Engine(self._start, errors.append, timers)
+        engine.run(program, lambda: None)
+        assert engine.idle.wait(60)
+        timers.close()
+        for error in errors:
+            raise error
+
     def made(self) -> Counter[tuple[str, str]]:
         """Return how many calls were made, by RPC and code."""
-        return Counter((call.rpc.value, call.code) for call in self.calls)
+        return Counter((answer.rpc.value, answer.code) for _, answer in self.calls)
+
+    def _call(self, ask: Ask) -> Answer:
+        answer = self.transport.call(ask)
+        self.calls.append((ask, answer))
+        return answer
+
+    def _start(self, ask: Ask, done: Callable[[Answer], object]) -> None:
+        def finished(answer: Answer) -> None:
+            self.calls.append((ask, answer))
+            done(answer)
+
+        self.transport.start(ask, finished)
 
 
-@pytest.fixture(autouse=True, params=tuple(TRANSPORTS))
-def _transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do everything by both transports."""
-    monkeypatch.setattr(Bench, "transport_kind", request.param)
+@pytest.fixture(autouse=True, params=[(WIRE, USERS), (WIRE, CALLBACKS), (GRPCIO, USERS)], ids="-".join)
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do everything by both transports, and by callbacks."""
+    monkeypatch.setattr(Bench, "way", request.param)
 
 
 def _wait(event: threading.Event, seconds: float) -> None:
@@ -101,7 +129,7 @@ def test_a_step_makes_every_kind_of_call_and_leaves_the_books_straight() -> None
     always = dataclasses.replace(workload, cancelled=0.5, replayed=1.0)
     with background_server(ServerSettings()) as bound, Bench(endpoint_at(bound.address), always) as bench:
         for _ in range(10):
-            bench.driver.step()
+            bench.step()
         seen = metrics(bound.metrics_url or "")
         assert bench.transport.in_flight == 0
     books, made = bench.ledger.summary(), bench.made()
@@ -125,8 +153,9 @@ def test_a_full_queue_is_waited_out_with_the_same_submission() -> None:
         two = Workload(configurations_per_request=Counts(min=2, max=2))
 
         def make_room(_: float) -> None:
-            response = cast("pb.ExecuteControllerJobResponse", hog.calls[0].response)
-            hog.transport.call(Rpc.CANCEL, Requests(endpoint).cancel(response.job_execution_ids))
+            response = cast("pb.ExecuteControllerJobResponse", hog.calls[0][1].response)
+            request = Requests(endpoint).cancel(response.job_execution_ids)
+            hog.transport.call(Ask(Rpc.CANCEL, request.SerializeToString()))
 
         def patience() -> float | None:
             return 0.0 if bench.made()["ExecuteControllerJob", "OK"] else None
@@ -135,10 +164,10 @@ def test_a_full_queue_is_waited_out_with_the_same_submission() -> None:
             Bench(endpoint, two, deadline=0.001) as hog,
             Bench(endpoint, Workload(), sleep=make_room, patience=patience) as bench,
         ):
-            hog.driver.step()
-            bench.driver.step()
+            hog.step()
+            bench.step()
     assert bench.made() == {("ExecuteControllerJob", "RESOURCE_EXHAUSTED"): 1, ("ExecuteControllerJob", "OK"): 1}
-    assert len({call.request.SerializeToString() for call in bench.calls}) == 1
+    assert len({ask.octets for ask, _ in bench.calls}) == 1
     books = bench.ledger.summary()
     assert (books.submissions, books.acknowledged_jobs, books.unfinished, books.unknown_submissions) == (1, 1, 1, 0)
     assert hog.ledger.summary().unfinished == 2
@@ -153,34 +182,28 @@ def test_a_refusal_is_rested_on_and_given_up() -> None:
         )
         with Bench(dataclasses.replace(endpoint, profile=elsewhere), Workload(), sleep=rests.append) as bench:
             for _ in range(3):
-                bench.driver.step()
+                bench.step()
     assert bench.made() == {("ExecuteControllerJob", "NOT_FOUND"): 3}
     assert len(rests) == 3
     assert rests[0] < rests[1] < rests[2] * 2
     assert bench.ledger.summary().unknown_submissions == 0
 
 
-def test_an_unanswered_submission_is_unknown_and_resolved_by_its_key() -> None:
-    with background_server(ServerSettings()) as bound:
-        unreachable = endpoint_at("127.0.0.1:1")
-        with Bench(unreachable, Workload(), sleep=lambda _: None) as lost:
-            lost.driver.step()
-        (submission,) = lost.ledger.unknown
-        assert lost.ledger.summary().unknown_submissions == 1
-        with Bench(endpoint_at(bound.address), Workload()) as bench:
-            bench.driver.resolve(submission)
-    books = bench.ledger.summary()
-    assert (books.unknown_submissions, books.finished, books.violation_count) == (0, submission.jobs, 0)
+def test_an_unanswered_submission_is_unknown() -> None:
+    with Bench(endpoint_at("127.0.0.1:1"), Workload(), sleep=lambda _: None) as bench:
+        bench.step()
+    assert len(bench.ledger.unknown) == 1
+    assert bench.ledger.summary().unknown_submissions == 1
 
 
 def test_a_spent_budget_ends_the_work_and_leaves_no_unknown_submission() -> None:
     with background_server(ServerSettings()) as bound:
         endpoint = endpoint_at(bound.address, more="budget: {jobs: 2}\n")
         with Bench(endpoint, Workload()) as bench:
-            bench.driver.step()
-            bench.driver.step()
+            bench.step()
+            bench.step()
             with pytest.raises(BudgetExceededError, match="budget of 2"):
-                bench.driver.step()
+                bench.step()
     books = bench.ledger.summary()
     assert (books.finished, books.unknown_submissions) == (2, 0)
 
@@ -192,5 +215,73 @@ def test_a_run_that_is_being_stopped_makes_no_user_wait_for_its_jobs() -> None:
         background_server(ServerSettings(drain=0)) as bound,
         Bench(endpoint_at(bound.address, job), Workload(), patience=lambda: next(left)) as bench,
     ):
-        bench.driver.step()
+        bench.step()
     assert bench.ledger.summary().unfinished == 1
+
+
+def test_jobs_that_are_not_followed_are_left_alone() -> None:
+    workload = Workload(configurations_per_request=2, followed=0, replayed=1)
+    with background_server(ServerSettings()) as bound, Bench(endpoint_at(bound.address), workload) as bench:
+        for _ in range(3):
+            bench.step()
+    books = bench.ledger.summary()
+    assert bench.made() == {("ExecuteControllerJob", "OK"): 6}
+    assert (books.acknowledged_jobs, books.not_followed, books.unfinished, books.lost, books.violation_count) == (6, 6, 0, 0, 0)
+
+
+CORRELATED = """\
+  correlated: {text: controller-job duration=2ms readout=tag}
+  slow: {text: controller-job duration=20ms readout=fixed, memory: {fixed: {integer: [1]}}}
+"""
+
+
+def test_workloads_of_every_shape_run_and_results_show_their_configuration() -> None:
+    workload = Workload(
+        jobs={"quick": 1, "slow": 1, "correlated": 1},
+        batch=1,
+        requests_per_batch=Counts(choose={"1": 1, "3": 1}),
+        configurations_per_request=Counts(min=1, max=3),
+        memory_values_per_configuration=Counts(law="exponential", mean=20, max=100),
+        memory_region="theta",
+        payload_size=Sizes(choose={"10B": 1, "1KiB": 1, "200KiB": 1}),
+    )
+    with background_server(ServerSettings()) as bound:
+        endpoint = endpoint_at(bound.address, more=CORRELATED + "correlation: {region: tag}\n")
+        with Bench(endpoint, workload) as bench:
+            for _ in range(20):
+                bench.step()
+    books = bench.ledger.summary()
+    assert (books.finished, books.failed, books.violations) == (books.acknowledged_jobs, 0, ())
+    assert max(len(ask.octets) for ask, _ in bench.calls) > 200 << 10
+
+
+def test_a_result_of_another_configuration_is_found() -> None:
+    job = "correlated: {text: controller-job duration=2ms readout=fixed, memory: {fixed: {integer: [1]}}}"
+    more = f"  {job}\ncorrelation: {{region: tag, shown_as: fixed}}\n"
+    workload = Workload(job="correlated", configurations_per_request=3)
+    with background_server(ServerSettings()) as bound, Bench(endpoint_at(bound.address, more=more), workload) as bench:
+        bench.step()
+    # The result always shows 1: right for the second configuration only.
+    assert [found.requirement for found in bench.ledger.summary().violations] == ["EXEC-02"] * 2
+
+
+def test_polling_without_rest_still_rests_when_calls_fail() -> None:
+    rests: list[float] = []
+    left = iter([pb.GetControllerJobStatusResponse.Status.QUEUED] * 3)
+    down = Unknown("UNAVAILABLE", "nobody there")
+
+    def call(ask: Ask) -> Answer:
+        if ask.rpc is Rpc.EXECUTE:
+            return Answer(ask.rpc, pb.ExecuteControllerJobResponse(job_execution_ids=["a"]), None, b"1", 0, 1)
+        status = next(left, None)
+        if status is not None:
+            return Answer(ask.rpc, pb.GetControllerJobStatusResponse(status=status), None, b"2", 2, 3)
+        return Answer(ask.rpc, None, down, b"3", 4, 5)
+
+    follow = Follow(poll_min=0)
+    payloads = Payloads(endpoint_at("127.0.0.1:1"), Workload())
+    patience = itertools.chain([None] * 6, itertools.repeat(0.0))
+    shop = Workshop(payloads, follow, LoadLedger(), Recording(), lambda: next(patience))
+    chooser = Chooser(Workload(), follow, random.Random(3), random.Random(4))  # noqa: S311 - nothing secret
+    run_waiting(Driver(shop, chooser).step(), call, rests.append)
+    assert rests == [RETRY_MIN] * 3

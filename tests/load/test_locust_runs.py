@@ -12,14 +12,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.errors import ConfigError, ExitCode
+from harness.errors import ExitCode
 from harness.gates import record_exit
 from harness.record import Footer, Header, Interval, Latency, Ledger, Record, SectionEnd, SectionStart, ThresholdLine
 from harness.recorder import RecordWriter, make_header
@@ -27,7 +26,6 @@ from harness.scenario import TRANSPORTS
 from harness.server.embedded_thread import background_server
 from harness.server.run import Bound
 from harness.server.settings import ServerSettings
-from loadtests.options import read_plan
 from loadtests.runner import LOCUSTFILE
 from tests.edge.certificates import issue
 from tests.load.locusts import Files, files, lines_of, metrics
@@ -313,6 +311,18 @@ def test_a_spent_budget_ends_the_run_and_says_so(server: Bound, tmp_path: Path) 
             lambda run: run.scenario.write_text(run.scenario.read_text().replace("single: 1", "single: 1\n  job: slow")),
             "workload.job: the profile has no job 'slow'",
         ),
+        (
+            lambda run: run.scenario.write_text(
+                run.scenario.read_text().replace("single: 1", "single: 1\n  jobs: {quick: 1, slow: 2}")
+            ),
+            "workload.jobs: the profile has no job 'slow'",
+        ),
+        (
+            lambda run: run.scenario.write_text(
+                run.scenario.read_text().replace("single: 1", "single: 1\n  memory_values_per_configuration: 2")
+            ),
+            "workload.memory_region: the profile's job 'quick' has no memory region to fill; name one with memory_region",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_ends_with_2(change: Callable[[Files], object], told: str, tmp_path: Path) -> None:
@@ -323,16 +333,6 @@ def test_what_cannot_be_run_is_one_line_and_ends_with_2(change: Callable[[Files]
     assert told in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not run.record.exists()
-
-
-@pytest.mark.parametrize("option", ["master", "worker", "processes"])
-def test_more_than_one_process_is_refused(option: str, tmp_path: Path) -> None:
-    run = files(tmp_path, "127.0.0.1:1")
-    given = {"endpoint_profile": str(run.profile), "scenario": str(run.scenario), "record": None, "host": None}
-    alone = Namespace(**given, master=False, worker=False, processes=None)
-    assert read_plan(alone).endpoint.address == "127.0.0.1:1"
-    with pytest.raises(ConfigError, match="a load run is one process"):
-        read_plan(Namespace(**{**vars(alone), option: 1}))
 
 
 def get(url: str, data: bytes | None = None) -> bytes:

@@ -168,5 +168,5 @@ def test_a_closed_loop_has_stages_too(server: Bound, tmp_path: Path) -> None:
     record = run.read()
     found = lines_of(record.lines, Latency)
     assert {(line.stage, line.measured) for line in found} == {("up", False), ("high", True)}
-    assert {line.kind for line in found} == {"rpc", "lifecycle"}
+    assert {line.kind for line in found} == {"rpc", "lifecycle", "lifecycle_error"}
     assert lines_of(record.lines, Arrivals) == []

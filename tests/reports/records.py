@@ -20,8 +20,10 @@ from harness.record import (
     Ledger,
     Line,
     Observation,
+    Probe,
     Record,
     RequirementLine,
+    SearchLine,
     SectionEnd,
     SectionStart,
     ThresholdLine,
@@ -137,6 +139,18 @@ def open_load() -> tuple[Line, ...]:
     return load(*warm_up, *steady, replace(starts, stage="warm-up", measured=False), starts, ledger(), threshold())
 
 
+def search() -> tuple[Line, ...]:
+    """Return a search of 4 trials, whose confirmation is measured."""
+    probes = (
+        Probe("probe-1 (10/s)", 10.0, False, "held", "", "", 100, 0, 0),
+        Probe("probe-2 (20/s)", 20.0, False, "failed", "rpc_duration: p(99) < 1s", "3.2s", 200, 0, 7),
+        Probe("probe-3 (14.14/s)", 14.14, False, "behind", "", "", 141, 77, 0),
+        Probe("confirmation-4 (10/s)", 10.0, True, "held", "", "", 103, 0, 0),
+    )
+    found = SearchLine(10.0, True, "generator", "at least 10/s: the generator is the limit", probes)
+    return (*open_load()[:-1], found, open_load()[-1])
+
+
 def ledger(violations: Sequence[Discrepancy] = (), **changes: Any) -> Ledger:
     fields: dict[str, Any] = {
         "submissions": 1200,
@@ -148,6 +162,9 @@ def ledger(violations: Sequence[Discrepancy] = (), **changes: Any) -> Ledger:
         "unknown_submissions": 2,
         "replays": 30,
         "violation_count": len(violations),
+        "attempted_jobs": 3690,
+        "unknown_jobs": 90,
+        "not_followed": 100,
     }
     return Ledger(violations=tuple(violations), **fields | changes)
 
@@ -172,6 +189,7 @@ def busy_load(seconds: int = 60, errors: Mapping[str, int] | None = None) -> tup
     lines += [latency(rpc, base=3000 + 2000 * place) for place, rpc in enumerate(rpcs)]
     lines += [latency(rpcs[0], code, count) for code, count in (errors or {}).items()]
     lines += [latency("queued", kind="lifecycle", base=20_000), latency("running", kind="lifecycle")]
+    lines.append(latency("queued", kind="lifecycle_error", base=2_000))
     return (*lines, ledger(), threshold())
 
 
@@ -260,8 +278,10 @@ def hostile(text: str) -> Record:
         latency(text),
         latency(text, text),
         latency(text, kind="lifecycle"),
+        latency(text, kind="lifecycle_error"),
         ledger((Discrepancy(text, text, text),)),
         ThresholdLine(text, text, False, text),
+        SearchLine(1.0, False, "endpoint", text, (Probe(text, 1.0, False, "failed", text, text, 1, 0, 0),)),
     )
     return record(
         *conformance(*catalogue(), odd, *checks, reason=text),
@@ -283,6 +303,7 @@ def everything() -> dict[str, Record]:
         "loaded": loaded(),
         "incomplete": incomplete(),
         "interrupted": interrupted(),
+        "searched": record(*search()),
         "empty": record(),
         "nothing judged": record(*conformance()),
         "nothing measured": record(*load()),

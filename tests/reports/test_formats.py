@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from harness.errors import ConfigError
-from harness.record import Record, SectionStart, encode, read_record
+from harness.record import Record, SearchLine, SectionStart, encode, read_record
 from reports import FORMATS, build_view, render
+from reports.values import ERROR_BARS
 from tests.reports import records as make
 
 RECORDS = make.everything()
@@ -69,7 +70,7 @@ def test_whatever_an_endpoint_sends_the_files_stay_well_formed(text: str) -> Non
     ElementTree.fromstring(files["junit.xml"])  # noqa: S314 - our own output
     Draft202012Validator(SCHEMA).validate(json.loads(files["report.json"]))
     tables = [line for line in files["summary.md"].decode().splitlines() if line.startswith("| ")]
-    assert all(len(row.replace("\\\\", "").replace("\\|", "").split("|")) - 2 in {2, 3, 4, 5, 8} for row in tables)
+    assert all(len(row.replace("\\\\", "").replace("\\|", "").split("|")) - 2 in {2, 3, 4, 5, 6, 8} for row in tables)
 
 
 # JUnit
@@ -180,6 +181,27 @@ def test_markdown_load() -> None:
     assert "0 of 1 thresholds held." in text
 
 
+def test_every_format_says_what_became_of_the_jobs() -> None:
+    books = make.ledger(make.failed("c", "EXEC-05").discrepancies, lost=11, duplicated=22, unexpected=33)
+    files = render(build_view([make.record(*make.load(make.interval(0), make.latency("A"), books))]))
+    said = "3,690 attempted, 3,600 acknowledged, 3,500 finished, 0 unfinished, 11 lost, 22 duplicated, 33 unexpected, 90 unknown."
+    assert f"Jobs: {said}" in files["summary.md"].decode()
+    kept = json.loads(files["report.json"])["loads"][0]["ledger"]
+    assert (kept["lost"], kept["duplicated"], kept["unexpected"], kept["not_followed"]) == (11, 22, 33, 100)
+    page = files["report.html"].decode()
+    for label, count in (("jobs attempted", "3,690"), ("lost", "11"), ("duplicated", "22"), ("unexpected", "33")):
+        assert f"<dt>{label}</dt><dd>{count}</dd>" in page
+
+
+def test_phases_of_jobs_show_their_error_bars_in_every_format() -> None:
+    files = render(build_view([make.loaded()]), LIGHT)
+    text = files["summary.md"].decode()
+    assert "| queued | 100 | 22.4 ± 4.40 | 28.8 ± 10.8 | 29.6 ± 11.6 | 29.8 ± 11.8 |" in text
+    assert ERROR_BARS in text
+    queued, running = json.loads(files["report.json"])["loads"][0]["phases"]
+    assert (queued["spread"]["largest"], queued["error"]["largest"], running["error"]) == (29.801, 11.801, None)
+
+
 def test_markdown_long_tables_are_cut() -> None:
     lines = [make.failed(f"c{number}", f"EXEC-{number:02}") for number in range(40)]
     assert "10 more are in the full report." in markdown(make.record(*make.conformance(*lines)))
@@ -225,6 +247,32 @@ def test_every_format_shows_the_starts_of_an_open_load() -> None:
     page = files["report.html"].decode()
     assert "from when they were meant to start" in page
     assert '<th scope="row">warm-up (not measured)</th>' in page
+
+
+def test_every_format_shows_the_trials_of_a_search() -> None:
+    files = render(build_view([make.record(*make.search())]))
+    data = json.loads(files["report.json"])
+    Draft202012Validator(SCHEMA).validate(data)
+    assert "Search: at least 10/s: the generator is the limit." in data["verdict"]["reason"]
+    (load,) = data["loads"]
+    assert (load["search"]["found"], load["search"]["at_least"], load["search"]["ending"]) == (10, True, "generator")
+    assert [probe["outcome"] for probe in load["search"]["probes"]] == ["held", "failed", "behind", "held"]
+    assert load["total"]["rate"] == load["total"]["count"] / 10
+    assert b"| probe-2 (20/s) | 200 | 7 | failed | rpc_duration: p(99) \\< 1s | 3.2s |" in files["summary.md"]
+    assert list(case(junit(make.record(*make.search())), "search")) == []
+    page = files["report.html"].decode()
+    assert '<th scope="row">probe-3 (14.14/s)</th>' in page
+    assert "at least 10/s: the generator is the limit." in page
+
+
+def test_junit_counts_a_search_that_found_nothing_as_failed() -> None:
+    lines = [dataclasses.replace(line, found=0.0) if isinstance(line, SearchLine) else line for line in make.search()]
+    (failure,) = case(junit(make.record(*lines)), "search")
+    assert (failure.tag, failure.get("message"), failure.text) == (
+        "failure",
+        "nothing was found",
+        "at least 10/s: the generator is the limit",
+    )
 
 
 def test_json_holds_the_load() -> None:

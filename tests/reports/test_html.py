@@ -17,6 +17,7 @@ from harness.record import Record
 from reports import build_view, render
 from reports.html import MOST_TABLE_ROWS, anchors, breakable, series_rows
 from reports.judged import conformance_view
+from reports.values import ERROR_BARS
 from tests.reports import records as make
 
 RECORDS = make.everything()
@@ -206,6 +207,15 @@ def test_load_is_shown_with_charts_and_tables() -> None:
     assert len(list(page.all("figure"))) == 5
     for text in ("UNAVAILABLE", "queued", "p99.9", "constant-arrival-rate", "GetControllerJobStatus p99 < 20ms", "3,600"):
         assert text in page.text
+
+
+def test_phases_of_jobs_show_their_error_bars_and_what_they_mean() -> None:
+    text = page_named("loaded").text
+    assert "22.4 ± 4.40" in text
+    assert "29.8 ± 11.8" in text
+    assert ERROR_BARS in text
+    bare = page_of(make.record(*make.load(make.latency("A"), make.latency("queued", kind="lifecycle"))))
+    assert "±" not in bare.text
 
 
 def test_several_load_runs_are_told_apart() -> None:

@@ -178,6 +178,22 @@ def test_load_table() -> None:
     assert [phase.name for phase in load.phases] == ["queued", "running"]
 
 
+def test_phases_have_error_bars_where_the_record_holds_them() -> None:
+    queued, running = load_of(build_view([make.loaded()])).phases
+    assert queued.error == spread_of(make.latency("", base=2_000).histogram)
+    assert queued.error is not None
+    assert queued.shown("p50") == (queued.spread.p50, queued.error.p50)
+    assert running.error is None
+    assert running.shown("largest") == (running.spread.largest, None)
+
+
+def test_a_kind_of_time_that_is_not_known_is_no_call() -> None:
+    lines = (make.latency("A"), make.latency("A", kind="a later kind"), make.latency("queued", kind="lifecycle_error"))
+    load = load_of(build_view([make.record(*make.load(*lines))]))
+    assert [(row.rpc, row.count) for row in (*load.rpcs, load.total)] == [("A", 100), ("All RPCs", 100)]
+    assert load.phases == ()
+
+
 def test_load_that_was_cut_off_still_has_its_counts() -> None:
     load = load_of(build_view([make.interrupted()]))
     assert load.total.count == sum(make.interval(second).count for second in range(5))

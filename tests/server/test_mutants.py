@@ -16,7 +16,7 @@ import pytest
 from harness.errors import ConfigError
 from harness.ids import IdempotencyKey
 from harness.requirements import builtin_catalogue
-from harness.server.mutants import MUTANTS, UNBREAKABLE, Mutant, find
+from harness.server.mutants import LOAD_MUTANTS, MUTANTS, UNBREAKABLE, Mutant, find
 from harness.server.mutants.registry import add
 from harness.server.settings import EDGES
 from harness.server.tokens import Token
@@ -30,7 +30,7 @@ def edge(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", [*MUTANTS, *LOAD_MUTANTS])
 def test_serves_a_plain_submission(support: Any, name: str) -> None:
     client = support.serve(mutant=name)
     assert len(client.submit("controller-job duration=1ms")) == 1
@@ -63,7 +63,7 @@ def test_settings_are_reached_as_soon_as_the_server_runs(support: Any, tmp_path:
     assert find("wire-no-gzip").changes == ("settings",)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
+@pytest.mark.parametrize("mutant", [*MUTANTS.values(), *LOAD_MUTANTS.values()], ids=[*MUTANTS, *LOAD_MUTANTS])
 def test_is_named_after_its_chapter_and_says_what_it_does(mutant: Mutant) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", mutant.name)
     assert mutant.name.split("-")[0].upper() == mutant.requirement.split("-")[0]

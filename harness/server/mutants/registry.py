@@ -45,7 +45,10 @@ class Mutant:
 
 
 MUTANTS: dict[str, Mutant] = {}
-"""Every mutant by its name."""
+"""Every mutant that the suites have to catch, by its name."""
+
+LOAD_MUTANTS: dict[str, Mutant] = {}
+"""Mutants that only a load run can show: they go wrong too seldom for the suites, which therefore do not have to catch them."""
 
 UNBREAKABLE: Mapping[str, str] = {
     "WIRE-06": "a client counts its deadline itself and never learns whether the server did",
@@ -55,29 +58,36 @@ UNBREAKABLE: Mapping[str, str] = {
 
 def mutant(name: str, requirement: str, summary: str) -> Callable[[ClassT], ClassT]:
     """Register a subclass of Engine or Service as a mutant; the name must be new."""
+    return _registering(Mutant(name, requirement, summary), MUTANTS)
 
+
+def load_mutant(name: str, requirement: str, summary: str) -> Callable[[ClassT], ClassT]:
+    """Register a subclass of Engine or Service as a mutant that only a load run can show; the name must be new."""
+    return _registering(Mutant(name, requirement, summary), LOAD_MUTANTS)
+
+
+def _registering(entry: Mutant, kept: dict[str, Mutant]) -> Callable[[ClassT], ClassT]:
     def register(cls: ClassT) -> ClassT:
-        entry = Mutant(name, requirement, summary)
-        entry = replace(entry, engine=cls) if issubclass(cls, Engine) else replace(entry, service=cls)
-        add(entry)
-        cls.__doc__ = summary
+        add(replace(entry, engine=cls) if issubclass(cls, Engine) else replace(entry, service=cls), kept)
+        cls.__doc__ = entry.summary
         return cls
 
     return register
 
 
-def add(entry: Mutant) -> None:
+def add(entry: Mutant, kept: dict[str, Mutant] = MUTANTS) -> None:
     """Register a mutant; ValueError if the name is taken."""
-    if entry.name in MUTANTS:
+    if entry.name in MUTANTS or entry.name in LOAD_MUTANTS:
         raise ValueError(f"mutant {entry.name} exists already")
-    MUTANTS[entry.name] = entry
+    kept[entry.name] = entry
 
 
 def find(name: str) -> Mutant:
     """Return a mutant by name; ConfigError naming the nearest ones."""
-    if name in MUTANTS:
-        return MUTANTS[name]
-    near = difflib.get_close_matches(name, MUTANTS, 3)
+    known = {**MUTANTS, **LOAD_MUTANTS}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "see the list of mutants"
     raise ConfigError(f"unknown mutant {name!r}", key="mutant", hint=hint)
 

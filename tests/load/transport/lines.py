@@ -21,7 +21,7 @@ from tests.edge.endpoints import endpoint
 
 BOTH = tuple(TRANSPORTS)
 PATH = "/services.controller.Controller/GetControllerJobStatus"
-__all__ = ["BOTH", "GRPCIO", "PATH", "WIRE", "call", "call_all", "channel"]
+__all__ = ["BOTH", "GRPCIO", "PATH", "WIRE", "ask", "call", "call_all", "channel"]
 
 
 @contextlib.contextmanager
@@ -40,19 +40,24 @@ def _open(kind: str, where: Endpoint, connections: int) -> Channel:
     return wire_channel(where, connections) if kind == WIRE else GrpcioChannel(where, connections)
 
 
+def ask(opened: Channel, path: str, body: bytes, timeout: float | None, metadata: Metadata = ()) -> Reply:
+    """Make one call of a method and wait for its end."""
+    return opened.exchange(opened.method(path, metadata, timeout), body)
+
+
 def call(
     kind: str, address: str, body: bytes = b"", *, timeout: float | None = 20.0, metadata: Metadata = (), **profile: Any
 ) -> Reply:
     """Make one call on a connection of its own."""
     with channel(kind, address, **profile) as opened:
-        return opened.exchange(PATH, body, timeout, metadata)
+        return ask(opened, PATH, body, timeout, metadata)
 
 
 def call_all(kind: str, opened: Channel, bodies: list[bytes], timeout: float = 20.0) -> list[Reply]:
     """Make calls at the same time, and return their replies in the same order."""
     if kind == WIRE:
-        tasks = [gevent.spawn(opened.exchange, PATH, body, timeout) for body in bodies]
+        tasks = [gevent.spawn(ask, opened, PATH, body, timeout) for body in bodies]
         gevent.joinall(tasks)
         return [task.get() for task in tasks]
     with ThreadPoolExecutor(min(len(bodies), 4 * (os.cpu_count() or 1) + 12)) as pool:
-        return list(pool.map(lambda body: opened.exchange(PATH, body, timeout), bodies))
+        return list(pool.map(lambda body: ask(opened, PATH, body, timeout), bodies))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.grpcstatus import Code
-from tests.load.transport.lines import BOTH, GRPCIO, call, channel
+from tests.load.transport.lines import BOTH, GRPCIO, ask, call, channel
 from tests.load.transport.oddities import (
     BROKEN_FRAMES,
     BROKEN_MESSAGES,
@@ -57,6 +57,6 @@ def test_a_legal_answer_leaves_the_connection_of_use(oddity: Oddity, kind: str) 
         return [oddity.answer(request.stream) if request.number == 1 else good(request.stream, b"next")]
 
     with raw_peer(answer) as peer, channel(kind, peer.address) as opened:
-        opened.exchange("/a/b", b"", 20.0)
-        assert opened.exchange("/a/b", b"", 20.0).message == b"next"
+        ask(opened, "/a/b", b"", 20.0)
+        assert ask(opened, "/a/b", b"", 20.0).message == b"next"
         assert {request.connection for request in peer.requests} == {1}

@@ -15,7 +15,7 @@ from harness.grpcframing import pack
 from harness.grpcmeta import decode_timeout
 from harness.grpcstatus import Code, H2Error
 from harness.h2frames import PREFACE, Frame, FrameSplitter, Kind, rst_stream, window_update
-from loadtests.transport.pending import Call
+from loadtests.transport.pending import Call, Method
 from loadtests.transport.protocol import LAST_STREAM, MOST_MOVES, Connection
 from loadtests.transport.reply import Reply
 from tests.load.transport.oddities import BROKEN_FRAMES, BROKEN_MESSAGES, LEGAL, RESETS, STATUSES, Oddity
@@ -33,7 +33,7 @@ STREAMS_KEY, WINDOW_KEY = 3, 4
 
 
 def new_call(now: float = 0.0, timeout: float | None = None, body: bytes = b"") -> Call:
-    return Call(REQUEST, pack(body), now, timeout)
+    return Call(Method(REQUEST, timeout), pack(body), now, timeout)
 
 
 class Bench:
@@ -236,7 +236,7 @@ def test_a_reset_at_the_deadline_is_the_deadline() -> None:
 
 def test_a_request_that_cannot_be_sent_is_an_error_of_ours() -> None:
     bench = Bench()
-    call = Call((*REQUEST, (b"x", b"y" * 100_000)), pack(b""), 0.0, None)
+    call = Call(Method((*REQUEST, (b"x", b"y" * 100_000)), None), pack(b""), 0.0, None)
     bench.submit(call)
     assert ended(call) == [Code.INTERNAL]
     other = new_call()

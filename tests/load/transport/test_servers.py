@@ -21,7 +21,7 @@ from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb
 from tests.edge.certificates import issue
 from tests.edge.endpoints import endpoint
-from tests.load.transport.lines import BOTH, PATH, WIRE, call, call_all, channel
+from tests.load.transport.lines import BOTH, PATH, WIRE, ask, call, call_all, channel
 from tests.load.transport.misbehaving import FAILURES, misbehaving_server, order
 from tests.load.transport.peer import authority_in, good, raw_peer
 
@@ -56,29 +56,39 @@ def test_metadata_travels_both_ways(kind: str, server: str) -> None:
     assert dict(reply.trailers)["x-after-bin"] == bytes(range(256))
 
 
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_call_can_have_headers_and_a_deadline_of_its_own(kind: str, server: str) -> None:
+    with channel(kind, server) as opened:
+        method = opened.method(PATH, (("x-all", "1"),), 60.0)
+        reply = opened.exchange(method, order(echo=True), ((b"x-one", b"7"),))
+        assert {name: value for name, value in reply.head if name.startswith("x-")} == {"x-all": "1", "x-one": "7"}
+        assert 20.0 < float(opened.exchange(method, order(deadline=True), (), 30.0).message) <= 30.1
+        assert 50.0 < float(opened.exchange(method, order(deadline=True)).message) <= 60.1
+
+
 def test_metadata_that_cannot_travel_is_refused_before_anything_is_sent(server: str) -> None:
     with channel(WIRE, server) as opened:
         for name, value in (("X-Upper", "1"), ("grpc-x", "1"), ("x y", "1"), ("x-text", "ü"), ("x-text", "a\nb")):
             with pytest.raises(ValueError, match=r"is no name of metadata|outside printable ASCII"):
-                opened.exchange(PATH, b"", 20.0, [(name, value)])
+                ask(opened, PATH, b"", 20.0, [(name, value)])
 
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_what_the_server_does_not_know_or_does_not_survive(kind: str, server: str) -> None:
     with channel(kind, server) as opened:
-        assert opened.exchange("/services.controller.Controller/Nothing", b"", 20.0).code is Code.UNIMPLEMENTED
-        crashed = opened.exchange(PATH, order(crash="oops"), 20.0)
+        assert ask(opened, "/services.controller.Controller/Nothing", b"", 20.0).code is Code.UNIMPLEMENTED
+        crashed = ask(opened, PATH, order(crash="oops"), 20.0)
         assert crashed.code is Code.UNKNOWN
         assert "oops" in crashed.details
-        assert opened.exchange(PATH, order(), 20.0).code is Code.OK
+        assert ask(opened, PATH, order(), 20.0).code is Code.OK
 
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_the_server_hears_of_the_deadline_and_it_holds(kind: str, server: str) -> None:
     with channel(kind, server) as opened:
-        assert 30.0 < float(opened.exchange(PATH, order(deadline=True), 40.0).message) <= 40.1
-        assert opened.exchange(PATH, order(sleep=60), 0.3).code is Code.DEADLINE_EXCEEDED
-        assert opened.exchange(PATH, order(), None).code is Code.OK
+        assert 30.0 < float(ask(opened, PATH, order(deadline=True), 40.0).message) <= 40.1
+        assert ask(opened, PATH, order(sleep=60), 0.3).code is Code.DEADLINE_EXCEEDED
+        assert ask(opened, PATH, order(), None).code is Code.OK
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -99,7 +109,7 @@ def test_a_message_of_64_mib_both_ways(kind: str, server: str) -> None:
 def test_gzip_both_ways(kind: str, server: str) -> None:
     with channel(kind, server, compression="gzip") as opened:
         for size in (0, 10, 1 << 20):
-            reply = opened.exchange(PATH, order(bytes(size), size=size, gzip=True), 20.0)
+            reply = ask(opened, PATH, order(bytes(size), size=size, gzip=True), 20.0)
             assert (reply.code, reply.message == b"z" * size, dict(reply.trailers)["x-size"]) == (Code.OK, True, str(size))
 
 
@@ -157,7 +167,7 @@ def mutual(certificates: Path) -> Iterator[Bound]:
         yield found
 
 
-def ask(kind: str, address: str, base: Path = Path(), timeout: float = 20.0, **profile: Any) -> tuple[Code, str]:
+def ask_for_nothing(kind: str, address: str, base: Path = Path(), timeout: float = 20.0, **profile: Any) -> tuple[Code, str]:
     """Ask for a job that does not exist."""
     request = Requests(endpoint(address)).status(str(uuid.uuid4()))
     reply = call(kind, address, request.SerializeToString(), timeout=timeout, base=base, **profile)
@@ -170,20 +180,20 @@ def test_the_reference_controller_takes_a_job(kind: str, compression: str, plain
     where = endpoint(plain.address)
     with channel(kind, plain.address, compression=compression) as opened:
         request = Requests(where).execute(count=50)
-        reply = opened.exchange(Rpc.EXECUTE.path, request.SerializeToString(), 20.0)
+        reply = ask(opened, Rpc.EXECUTE.path, request.SerializeToString(), 20.0)
     assert len(pb.ExecuteControllerJobResponse.FromString(reply.message).job_execution_ids) == 50
-    assert ask(kind, plain.address)[0] is Code.NOT_FOUND
+    assert ask_for_nothing(kind, plain.address)[0] is Code.NOT_FOUND
 
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_tls(kind: str, encrypted: Bound, certificates: Path) -> None:
-    assert ask(kind, encrypted.address, certificates, tls=Tls(roots="authority.pem"))[0] is Code.NOT_FOUND
+    assert ask_for_nothing(kind, encrypted.address, certificates, tls=Tls(roots="authority.pem"))[0] is Code.NOT_FOUND
     for tls in (Tls(roots="stranger.pem"), Tls(), None):
-        assert ask(kind, encrypted.address, certificates, tls=tls)[0] is Code.UNAVAILABLE
+        assert ask_for_nothing(kind, encrypted.address, certificates, tls=tls)[0] is Code.UNAVAILABLE
 
 
 def test_why_a_certificate_is_not_accepted_is_said(encrypted: Bound, certificates: Path) -> None:
-    code, details = ask(WIRE, encrypted.address, certificates, tls=Tls(roots="stranger.pem"))
+    code, details = ask_for_nothing(WIRE, encrypted.address, certificates, tls=Tls(roots="stranger.pem"))
     assert code is Code.UNAVAILABLE
     assert details.startswith(f"failed to connect to {encrypted.address}: the certificate is not accepted: ")
 
@@ -191,18 +201,18 @@ def test_why_a_certificate_is_not_accepted_is_said(encrypted: Bound, certificate
 @pytest.mark.parametrize("kind", BOTH)
 def test_mutual_tls_and_another_name(kind: str, mutual: Bound, certificates: Path) -> None:
     good = {"roots": "authority.pem", "certificate": "caller.pem", "key": "caller.key", "server_name": "controller.example"}
-    assert ask(kind, mutual.address, certificates, tls=Tls(**good))[0] is Code.NOT_FOUND
+    assert ask_for_nothing(kind, mutual.address, certificates, tls=Tls(**good))[0] is Code.NOT_FOUND
     for wrong in (
         {**good, "server_name": None},
         {**good, "certificate": "stranger.pem", "key": "stranger.key"},
         {**good, "certificate": None, "key": None},
     ):
-        assert ask(kind, mutual.address, certificates, tls=Tls(**wrong))[0] is Code.UNAVAILABLE
+        assert ask_for_nothing(kind, mutual.address, certificates, tls=Tls(**wrong))[0] is Code.UNAVAILABLE
 
 
 @pytest.mark.parametrize("kind", BOTH)
 def test_tls_where_there_is_none(kind: str, plain: Bound, certificates: Path) -> None:
-    assert ask(kind, plain.address, certificates, tls=Tls(roots="authority.pem"))[0] is Code.UNAVAILABLE
+    assert ask_for_nothing(kind, plain.address, certificates, tls=Tls(roots="authority.pem"))[0] is Code.UNAVAILABLE
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -236,7 +246,7 @@ def test_large_messages_and_many_calls_over_tls(kind: str, encrypted: Bound, cer
     where = endpoint(encrypted.address)
     request = Requests(where).execute(count=2000).SerializeToString()
     with channel(kind, encrypted.address, base=certificates, tls=Tls(roots="authority.pem")) as opened:
-        reply = opened.exchange(Rpc.EXECUTE.path, request, 20.0)
+        reply = ask(opened, Rpc.EXECUTE.path, request, 20.0)
         assert len(pb.ExecuteControllerJobResponse.FromString(reply.message).job_execution_ids) == 2000
         asked = Requests(where).status(str(uuid.uuid4())).SerializeToString()
         assert {reply.code for reply in call_all(kind, opened, [asked] * 100)} == {Code.NOT_FOUND}
