@@ -25,6 +25,7 @@ from benchmarks.wire_client import Client
 from harness.stubs import job_pb2, service_pb2
 
 EDGES = ("grpcio", "wire")
+CONNECTIONS = 2
 CONFIGURATIONS = 1000
 """Jobs of one submission."""
 MOST_SECONDS = 30.0
@@ -73,24 +74,34 @@ def fill(client: Client, jobs: int) -> list[str]:
     return ids
 
 
-def measure(client: Client, pid: int, requests: list[bytes], seconds: float, in_flight: int) -> Figures:
-    """Ask for the status of one job after the other for a while."""
+def measure(clients: Sequence[Client], pid: int, requests: list[bytes], seconds: float, in_flight: int) -> Figures:
+    """Ask for the status of one job after the other for a while, on several connections in turn.
+
+    While the answers of one connection are read, the server works on the requests of the others.
+    """
     number = 0
-    for _ in range(in_flight):
-        client.start("GetControllerJobStatus", requests[number])
-        number += 1
-    server, own, done = _cpu_of(pid), _own_cpu(), client.done
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        for answer in client.turn():
-            assert answer  # noqa: S101 - a status has octets
+    for _ in range(max(1, in_flight // len(clients))):
+        for client in clients:
             client.start("GetControllerJobStatus", requests[number % len(requests)])
             number += 1
-    elapsed, calls = time.monotonic() - begun, client.done - done
+    for client in clients:
+        client.flush()
+    started, server, own = number, _cpu_of(pid), _own_cpu()
+    begun, calls = time.monotonic(), 0
+    while time.monotonic() - begun < seconds:
+        for client in clients:
+            for answer in client.turn():
+                assert answer  # noqa: S101 - a status has octets
+                client.start("GetControllerJobStatus", requests[number % len(requests)])
+                number += 1
+                calls += 1
+            client.flush()
+    elapsed = time.monotonic() - begun
     server, own = _cpu_of(pid) - server, _own_cpu() - own
-    left = in_flight
-    while left:
-        left -= len(client.turn())
+    for client in clients:
+        left = started // len(clients)
+        while left:
+            left -= len(client.turn())
     return Figures(calls / elapsed, 1e6 * server / calls, 1e6 * own / calls)
 
 
@@ -110,18 +121,19 @@ def measure_all(
         sides = {}
         for edge in edges:
             pid, port = stack.enter_context(served(edge, jobs, server_core))
-            client = Client(port)
-            stack.callback(client.close)
-            ids = fill(client, jobs)
+            clients = [Client(port) for _ in range(CONNECTIONS)]
+            for client in clients:
+                stack.callback(client.close)
+            ids = fill(clients[0], jobs)
             requests = [
                 service_pb2.GetControllerJobStatusRequest(job_id=one, quantum_processor_id="qpu-1").SerializeToString()
                 for one in ids
             ]
-            sides[edge] = client, pid, requests
+            sides[edge] = clients, pid, requests
         for number in range(rounds):
             for edge in edges:
-                client, pid, requests = sides[edge]
-                figures = measure(client, pid, requests, seconds, in_flight)
+                clients, pid, requests = sides[edge]
+                figures = measure(clients, pid, requests, seconds, in_flight)
                 found[edge].append(figures)
                 told = f"CPU per call: server {figures.server:6.1f} us, client {figures.client:5.1f} us"
                 tell(f"round {number + 1}   {edge:<7} {figures.rate:9,.0f} calls/s   {told}")

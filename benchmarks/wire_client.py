@@ -31,15 +31,19 @@ class Client:
         self._socket.close()
 
     def start(self, rpc: str, message: bytes) -> None:
-        """Make a call; it leaves with the next `turn`."""
+        """Make a call; it leaves with the next `flush` or `turn`."""
         headers = self._headers.get(rpc) or self._head(rpc)
         self._h2.send_data(self._h2.send_request(headers), pack(message), end_stream=True)
 
-    def turn(self) -> list[bytes]:
-        """Send and receive once; returns the messages of the calls that have ended, and raises RuntimeError if one failed."""
+    def flush(self) -> None:
+        """Send what there is to be sent."""
         octets = self._h2.data_to_send()
         if octets:
             self._socket.sendall(octets)
+
+    def turn(self) -> list[bytes]:
+        """Send and receive once; returns the messages of the calls that have ended, and raises RuntimeError if one failed."""
+        self.flush()
         received = self._socket.recv(1 << 18)
         if not received:
             raise RuntimeError("the server has hung up")

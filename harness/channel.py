@@ -20,7 +20,7 @@ def options(endpoint: Endpoint) -> list[tuple[str, Any]]:
         ("grpc.enable_retries", 0),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 10_000),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.primary_user_agent", "controller-harness"),
     ]
