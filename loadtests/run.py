@@ -16,6 +16,7 @@ from harness.errors import ExitCode, HarnessError
 from harness.scenario import Scenario
 from loadtests.collect import Audience, Collector, Share, grace_of
 from loadtests.conclude import Conclusion
+from loadtests.garbage import spare_collections
 from loadtests.runner import Progress
 from loadtests.sink import Sink
 from loadtests.workers import Worker
@@ -51,6 +52,7 @@ class LoadRun:
     def begin(self) -> None:
         """Start the section of the record and the clock. Raises HarnessError when the record cannot be written."""
         self._conclusion.begin()
+        spare_collections()
         self._ticker = gevent.spawn(self._tick)
 
     def hire(self) -> Worker:

@@ -17,6 +17,7 @@ from harness.errors import ExitCode, HarnessError
 from harness.scenario import Scenario
 from loadtests.collect import Audience, Collector, Share, grace_of
 from loadtests.crew import HIRED, PARCEL
+from loadtests.garbage import spare_collections
 from loadtests.parcels import Parcel, pack, series_of
 from loadtests.workers import Worker
 
@@ -61,6 +62,7 @@ class WorkerRun:
 
     def begin(self) -> None:
         """Start the clock."""
+        spare_collections()
         self._ticker = gevent.spawn(self._tick)
 
     def hire(self) -> Worker:

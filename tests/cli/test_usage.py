@@ -41,7 +41,10 @@ def test_help(cli: Cli, command: tuple[str, ...]) -> None:
         ("conformance --requirement sta-99 --out o", "no such requirement: STA-99; did you mean STA-0"),
         ("conformance --chapter STATE --out o", "no such chapter: STATE; did you mean STA?"),
         ("conformance -k ( --out o", "-k '(': not an expression: expected not OR left parenthesis OR identifier"),
-        ("validate --scenario gone.yaml --out o", "no such scenario: gone.yaml; give a file or one of quick, ramp, rate, search, steady"),
+        (
+            "validate --scenario gone.yaml --out o",
+            "no such scenario: gone.yaml; give a file or one of quick, ramp, rate, search, steady",
+        ),
         ("validate --requirement NOPE --out o", "no such requirement: NOPE"),
         ("load gone.yaml --out o", "no such scenario: gone.yaml; give a file or one of quick, ramp, rate, search, steady"),
         ("load . --out o", ".: not a regular file"),
