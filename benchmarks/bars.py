@@ -152,6 +152,11 @@ def overhead(paced: Mapping[str, Sequence[Paced]], peer: str) -> float | None:
     return statistics.median(ours.p50 - theirs.p50 for ours, theirs in pairs) if pairs else None
 
 
+def _calls(runs: Sequence[Grown]) -> str:
+    """Return how many calls such runs have made, to two digits."""
+    return f"{float(f'{statistics.median(run.calls for run in runs):.2g}'):,.0f}" if runs else "no"
+
+
 def bars(results: Results, peer: str) -> list[Bar]:
     """Return every bar; `peer` is whose p50 ours is compared with."""
     found = []
@@ -183,8 +188,8 @@ def bars(results: Results, peer: str) -> list[Bar]:
             Bar(f"cost of a call, dearest against cheapest, {sizes} in flight", GROWTH, spread(results.in_flight), "times")
         )
     if results.lengths:
-        sizes = f"{max(results.lengths):,} against {min(results.lengths):,}"
-        found.append(Bar(f"cost of a call, {sizes} calls", GROWTH, growth(results.lengths), "times"))
+        made = [_calls(results.lengths[size]) for size in (max(results.lengths), min(results.lengths))]
+        found.append(Bar(f"cost of a call, {made[0]} against {made[1]} calls", GROWTH, growth(results.lengths), "times"))
     for jobs, edges in results.edges.items():
         title = f"status calls/s of the reference server, wire edge, one core, {jobs:,} live jobs"
         measured = statistics.median(edge.rate for edge in edges) if edges else None

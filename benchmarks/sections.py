@@ -191,7 +191,7 @@ class Bench:
         for number in range(min(2, self._sizes.rounds)):
             for calls in self._sizes.lengths:
                 with self._noting(f"{calls:,} calls"):
-                    rate = rate or self._grown(number, IN_FLIGHT, self._sizes.seconds).rate
+                    rate = rate or self._grown(number, IN_FLIGHT, self._sizes.seconds).calls / self._sizes.seconds
                     found = self._grown(number, IN_FLIGHT, max(1.0, math.ceil(calls / rate)))
                     self.results.lengths[calls].append(Grown(calls, found.calls, found.client))
 

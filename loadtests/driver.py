@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.budget import BudgetExceededError
 from harness.fixtures import Correlation
@@ -38,8 +39,7 @@ class Workshop:
     patience: Callable[[], float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
+class _Accepted(NamedTuple):
     """An answered submission: all its ids, and the jobs to follow."""
 
     answer: Answer

@@ -53,6 +53,9 @@ class Chooser:
         self._follow = follow
         self._choices = choices
         self._keys = keys
+        self._batch = _coin(workload.batch / (workload.single + workload.batch), choices)
+        self._cancelled, self._replayed = _coin(workload.cancelled, choices), _coin(workload.replayed, choices)
+        self._followed = _coin(workload.followed, choices)
         self._requests = draw_of(workload.requests_per_batch)
         self._configurations = draw_of(workload.configurations_per_request)
         self._memory = _several(workload.memory_values_per_configuration)
@@ -62,17 +65,16 @@ class Chooser:
 
     def submission(self) -> Submission:
         """Draw the next submission, with a fresh key."""
-        workload, choices = self._workload, self._choices
-        chance, memory, payload = choices.random, self._memory, self._payload
-        batch = chance() * (workload.single + workload.batch) >= workload.single
+        choices, memory, payload = self._choices, self._memory, self._payload
+        batch = self._batch()
         sizes = tuple(self._configurations(choices) for _ in range(self._requests(choices) if batch else 1))
         return Submission(
             rpc=Rpc.BATCH if batch else Rpc.EXECUTE,
             key=random_key(self._keys),
             sizes=sizes,
-            cancelled=chance() < workload.cancelled,
-            replayed=chance() < workload.replayed,
-            followed=chance() < workload.followed,
+            cancelled=self._cancelled(),
+            replayed=self._replayed(),
+            followed=self._followed(),
             job=self._jobs[self._job(choices)],
             memory=() if memory is None else tuple(memory(choices, size) for size in sizes),
             payloads=() if payload is None else payload(choices, len(sizes)),
@@ -80,7 +82,8 @@ class Chooser:
 
     def pause(self) -> float:
         """Draw the rest after a submission, in seconds."""
-        return self._choices.uniform(self._workload.pause.min, self._workload.pause.max)
+        pause = self._workload.pause
+        return self._choices.uniform(pause.min, pause.max) if pause.max else 0.0
 
     def polls(self) -> Iterator[float]:
         """Return the waits between status calls, in seconds, without end."""
@@ -104,6 +107,15 @@ class Chooser:
         while True:
             yield wait * self._choices.uniform(0.5, 1.0)
             wait = min(wait * 2, RETRY_MAX)
+
+
+def _coin(share: float, choices: random.Random) -> Callable[[], bool]:
+    """Return a draw that says yes in such a share of all cases; nothing is left to chance if that is none or all."""
+    if share <= 0 or share >= 1:
+        sure = share > 0
+        return lambda: sure
+    chance = choices.random
+    return lambda: chance() < share
 
 
 def _several(number: int | Counts | Sizes | None) -> Callable[[random.Random, int], tuple[int, ...]] | None:

@@ -6,7 +6,7 @@
   harness forbids grpcio to, and the caller sees UNAVAILABLE.
 - When a peer breaks HTTP/2, `wire` ends the connection and its calls as UNAVAILABLE at once; grpcio may blame one call with
   INTERNAL or UNKNOWN, or wait for the deadline. It also takes some legal answers (interim responses, padded heads) for wrong.
-- `wire` gives a connection 20 s to come about; grpcio ties that to its backoff and gives up sooner.
+- `wire` gives a connection 20 s to come about, grpcio 10 s.
 
 The tests hold the whole list, by name, in `oddities.GRPCIO_SAYS`.
 """

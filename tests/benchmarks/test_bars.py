@@ -125,3 +125,9 @@ def test_what_failed_is_a_bar_that_was_not_measured() -> None:
         edges={1000: []},
     )
     assert [bar.held for bar in bars(results, H2LOAD)] == [None] * 8
+
+
+def test_the_bar_of_long_runs_names_the_calls_that_were_made() -> None:
+    lengths = {100: [Grown(100, 87, 10.0)], 1000: [Grown(1000, 1234, 11.0)]}
+    (bar,) = bars(Results(lengths=lengths), H2LOAD)
+    assert bar.name == "cost of a call, 1,200 against 87 calls"
