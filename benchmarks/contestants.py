@@ -46,17 +46,17 @@ class Task:
 Contestant = Callable[[Task], Done]
 
 
-def contestants(workplace: ours.Workplace) -> dict[str, Contestant | str]:
+def contestants(workbench: ours.Workbench) -> dict[str, Contestant | str]:
     """Return how each client is run, by name; a text says why one is missing."""
     found: dict[str, Contestant | str] = {
-        OURS: _harness(workplace, USERS),
-        ENGINE: _harness(workplace, CALLBACKS),
+        OURS: _harness(workbench, USERS),
+        ENGINE: _harness(workbench, CALLBACKS),
         LOCUST: _locust,
         AIO: _aio,
     }
     for name, make in ((H2LOAD, _h2load), (GHZ, _ghz)):
         path = shutil.which(name)
-        found[name] = "not installed" if path is None else make(path, workplace.folder)
+        found[name] = "not installed" if path is None else make(path, workbench.folder)
     return found
 
 
@@ -73,11 +73,11 @@ def cost(done: Done, null: Done) -> Cost:
     return Cost(calls, 1e6 * (done.cpu - null.cpu) / calls, 1e6 * (done.sink_cpu - null.sink_cpu) / calls, done.rate)
 
 
-def _harness(workplace: ours.Workplace, engine: str) -> Contestant:
+def _harness(workbench: ours.Workbench, engine: str) -> Contestant:
     def start(task: Task) -> Done:
         work = WORK[task.what]
         scenario = ours.users(work, task.in_flight, engine) if task.seconds else ours.idle(work, engine)
-        return workplace.run(task.sink, scenario, task.seconds or 1.0).done
+        return workbench.run(task.sink, scenario, task.seconds or 1.0).done
 
     return start
 

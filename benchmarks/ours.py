@@ -83,7 +83,7 @@ class LoadRun:
 
 
 @dataclass
-class Workplace:
+class Workbench:
     """Where runs are made: a folder for their files, and a number for each."""
 
     folder: Path

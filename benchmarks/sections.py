@@ -69,10 +69,10 @@ class Bench:
         self._cores = cores
         self._folder = folder
         self._tell = tell
-        self._workplace = ours.Workplace(folder)
+        self._workbench = ours.Workbench(folder)
         self._nulls: dict[tuple[str, int], Done] = {}
         self._clients: dict[str, Contestant] = {}
-        for name, client in contestants(self._workplace).items():
+        for name, client in contestants(self._workbench).items():
             if isinstance(client, str):
                 self.results.missing[TITLES[name]] = client
             else:
@@ -133,7 +133,7 @@ class Bench:
         seconds = 2 * self._sizes.seconds
         with sink(self._cores, life=kind.life) as served:
             scenario = ours.arrivals(kind.work, kind.rate, 2000, CALLBACKS)
-            made = self._workplace.run(served, scenario, seconds, may_fall_behind=True)
+            made = self._workbench.run(served, scenario, seconds, may_fall_behind=True)
         arrived = made.arrivals
         if arrived is None or not arrived.started:
             raise FailedError("nothing was started")
@@ -156,7 +156,7 @@ class Bench:
         for _ in range(self._sizes.rounds):
             with self._noting("latency at a steady pace"), sink(self._cores, life=0.0, delay=PACED_DELAY) as served:
                 task = Task(messages.SINGLE, served, 1, max(2.0, self._sizes.seconds))
-                made = self._workplace.run(served, ours.arrivals(ours.SUBMITTING, PACED_RATE, 100, CALLBACKS), task.seconds)
+                made = self._workbench.run(served, ours.arrivals(ours.SUBMITTING, PACED_RATE, 100, CALLBACKS), task.seconds)
                 p50, p99 = (float(made.percentile("rpc", percent)) for percent in (50, 99))
                 mine = Paced(p50, p99, float(made.percentile("service", 50)))
                 theirs = self._blocking(task) if path is None else self._paced_h2load(path, task)
@@ -199,7 +199,7 @@ class Bench:
         null = self._null(ENGINE, number)
         # Jobs live longer where there are more of them, so that submissions are no more than a hundredth of the calls.
         with sink(self._cores, life=max(0.5, in_flight / 500)) as served:
-            found = cost(self._workplace.run(served, ours.users(ours.FOLLOWING, in_flight, CALLBACKS), seconds).done, null)
+            found = cost(self._workbench.run(served, ours.users(ours.FOLLOWING, in_flight, CALLBACKS), seconds).done, null)
         self._tell(f"growth  {in_flight:>6,} in flight, {found.calls:>12,} calls: {found.client:.2f} us per call")
         return found
 

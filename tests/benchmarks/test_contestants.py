@@ -11,19 +11,19 @@ import pytest
 from benchmarks import messages
 from benchmarks.bars import AIO, TITLES, Cost
 from benchmarks.contestants import Task, contestants, cost, null_run
-from benchmarks.ours import Workplace
+from benchmarks.ours import Workbench
 from benchmarks.processes import Cores, Done, FailedError, run, sink
 
 
 def test_everybody_is_there_or_missing(tmp_path: Path) -> None:
-    found = contestants(Workplace(tmp_path))
+    found = contestants(Workbench(tmp_path))
     assert set(found) == set(TITLES)
     assert {one for one in found.values() if isinstance(one, str)} <= {"not installed"}
 
 
 @pytest.mark.parametrize("what", [messages.STATUS, messages.BATCH])
 def test_a_client_is_measured(tmp_path: Path, what: str) -> None:
-    client = contestants(Workplace(tmp_path))[AIO]
+    client = contestants(Workbench(tmp_path))[AIO]
     assert not isinstance(client, str)
     with sink(Cores(None, None)) as served:
         null = null_run(client, served)
