@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+ALERT = 0.5
+"""Seconds after which whoever waits looks up: a signal that comes just before a wait does not end it, and Python attends to
+it only between two steps of the main thread."""
 GRACE = 5.0
 """Seconds that checks under way have to end once a run has been stopped; whatever hangs longer is left behind."""
 
@@ -80,7 +83,7 @@ class Lanes:
             while place not in self._done:
                 if self._end is not None and (place not in self._running or time.monotonic() >= self._end):
                     return False
-                self._changed.wait(None if self._end is None else max(0.0, self._end - time.monotonic()))
+                self._changed.wait(ALERT if self._end is None else max(0.0, min(ALERT, self._end - time.monotonic())))
         if place in self._broken:
             raise self._broken[place]
         return True
@@ -88,7 +91,8 @@ class Lanes:
     def wait_idle(self) -> None:
         """Wait until nothing runs: work that is due and not `ahead` keeps the rest from starting."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running)
+            while self._running:
+                self._changed.wait(ALERT)
 
     def stop(self) -> None:
         """Start nothing any more, and have what is under way end soon."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -189,3 +191,37 @@ def test_nothing_starts_before_the_first_is_due() -> None:
     lanes = Lanes([Step("0", log)], 2)
     lanes.close()
     assert log.order == []
+
+
+@pytest.mark.parametrize("wait", [lambda lanes: lanes.wait(0), lambda lanes: lanes.wait_idle()], ids=["verdict", "idle"])
+def test_a_signal_that_does_not_wake_whoever_waits_is_attended_to_all_the_same(wait: Callable[[Lanes], object]) -> None:
+    """It comes just before the wait, or to another thread, as here."""
+
+    def work(step: Step) -> None:
+        while not is_waiting():
+            step.given_up.wait(0.001)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        step.given_up.wait(PATIENCE)
+
+    def is_waiting() -> bool:
+        """Whether the main thread is in one of the lanes' own waits, not in one of `Thread.start`."""
+        frame = sys._current_frames()[main]
+        caller = frame.f_back
+        waits = {Lanes.wait.__code__, Lanes.wait_idle.__code__}
+        return frame.f_code.co_name == "wait" and caller is not None and caller.f_code in waits
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    main = threading.get_ident()
+    step = Step("hangs", Log(), work=work)
+    lanes = Lanes([step], 1)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        lanes.reach(0)
+        with pytest.raises(KeyboardInterrupt):
+            wait(lanes)
+        assert 0 in step.log.running, "it was attended to only once the work had ended"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        lanes.close()
