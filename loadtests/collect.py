@@ -26,6 +26,7 @@ from loadtests.engine import Engine, Timers
 from loadtests.ledger import LoadLedger
 from loadtests.openload import OpenLoad
 from loadtests.parcels import Parcel
+from loadtests.patience import Patience
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Program, run_waiting
 from loadtests.recording import Fold, Recording
@@ -93,6 +94,7 @@ class Collector:
         self._origin_ns = time.monotonic_ns()
         self._recording = Recording(scenario.parts, is_open=scenario.is_open, on_fold=audience.folded)
         self._ledger = LoadLedger(share.key)
+        self._patience = Patience()
         endpoint = _part_of(endpoint, share)
         watchers = Watchers(self._recording.add_call, audience.answered, audience.begin(), self._patience)
         self._transport = open_transport(scenario.transport, endpoint, scenario.connections, watchers, self._origin_ns)
@@ -103,7 +105,6 @@ class Collector:
         self._crowd: Crowd | None = None
         # Never the same twice, and a fraction of the cost of asking the system for each key.
         self._keys = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 - unique, not secret
-        self._stop_at: float | None = None
         self._users_at_end: int | None = None
         self.hired = 0
         self.arrivals = OpenLoad(scenario, share.index, share.of) if scenario.is_open else None
@@ -156,17 +157,17 @@ class Collector:
         if self.arrivals is not None:
             self.arrivals.stop()
         self._users_at_end = self._users_present()
-        self._stop_at = time.monotonic() + patience
+        self._patience.by = time.monotonic() + patience
 
     def resolve(self) -> None:
         """Ask once more about everything whose end nobody saw, as long as patience lasts. Raises HarnessError."""
-        self._stop_at = max(self._stop_at or 0.0, time.monotonic() + LEAST_AUDIT)
+        self._patience.by = max(self._patience.by or 0.0, time.monotonic() + LEAST_AUDIT)
         shop = self._shop
 
         def share(step: Step) -> None:
             gevent.joinall([gevent.spawn(self._run, step()) for _ in range(CLERKS)], raise_error=True)
 
-        Audit(self._ledger, shop.payloads, shop.follow, self._patience).conduct(share)
+        Audit(self._ledger, shop.payloads, shop.follow, self._patience.left).conduct(share)
 
     def close(self) -> None:
         """Drop all connections."""
@@ -220,9 +221,6 @@ class Collector:
         self.hired += 1
         choices = random.Random(f"{self._scenario.seed}:{self._share.index}:{self.hired}")  # noqa: S311 - choices, not secrets
         return Driver(self._shop, Chooser(self._scenario.workload, self._scenario.follow, choices, self._keys))
-
-    def _patience(self) -> float | None:
-        return None if self._stop_at is None else max(0.0, self._stop_at - time.monotonic())
 
 
 def _part_of(endpoint: Endpoint, share: Share) -> Endpoint:

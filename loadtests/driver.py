@@ -7,7 +7,7 @@ of user can run it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from harness.workload import Follow
 from loadtests.answers import ids_of, result_of, shown_in, status_of
 from loadtests.ledger import Doubt, Ids, LoadLedger, TrackedJob
 from loadtests.lifecycle import JobLife
+from loadtests.patience import Patience
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Ask, Program
 from loadtests.recording import Recording
@@ -27,16 +28,13 @@ from loadtests.workload import RETRY_MIN, Chooser, Submission
 
 @dataclass(frozen=True)
 class Workshop:
-    """What the users of one run share.
-
-    `patience` is how many seconds a user may go on once the run is being stopped, None while it is not.
-    """
+    """What the users of one run share."""
 
     payloads: Payloads
     follow: Follow
     ledger: LoadLedger
     recording: Recording
-    patience: Callable[[], float | None]
+    patience: Patience
 
 
 class _Accepted(NamedTuple):
@@ -112,11 +110,11 @@ class Driver:
             if isinstance(outcome, _Accepted):
                 self._retries = None
                 return outcome
-            if self._shop.patience() is not None or (is_open and outcome.code != "RESOURCE_EXHAUSTED"):
+            if self._shop.patience.by is not None or (is_open and outcome.code != "RESOURCE_EXHAUSTED"):
                 return None
             self._retries = self._retries or self._chooser.retries()
             yield next(self._retries)
-            if outcome.code != "RESOURCE_EXHAUSTED" or time.monotonic() >= deadline or self._shop.patience() is not None:
+            if outcome.code != "RESOURCE_EXHAUSTED" or time.monotonic() >= deadline or self._shop.patience.by is not None:
                 return None
 
     def _submit_once(self, submission: Submission, octets: bytes, due_ns: int | None = None) -> Program[_Accepted | Answer]:
@@ -144,6 +142,7 @@ class Driver:
     def _follow(self, accepted: _Accepted, role: str) -> Program[None]:
         """Poll the jobs until all are in a terminal status, or patience ends."""
         shop = self._shop
+        clock, patience = time.monotonic, shop.patience
         correlation = shop.payloads.correlation(role)
         status = shop.payloads.status
         followed = [_Followed(job, Ask(Rpc.STATUS, status(job.id)), accepted.answer) for job in accepted.jobs]
@@ -155,7 +154,7 @@ class Driver:
                 yield wait
             left: list[_Followed] = []
             for one in followed:
-                if time.monotonic() >= deadline or shop.patience() == 0:
+                if clock() >= deadline or (patience.by is not None and not patience.left()):
                     return
                 answer = yield one.ask
                 if not self._saw(one, answer):

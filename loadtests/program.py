@@ -25,32 +25,21 @@ class Ask(NamedTuple):
     due_ns: int | None = None
 
 
-class Answer:
+class Answer(NamedTuple):
     """What came of a call: `response` when `code` is OK, else `error`. Times are nanoseconds since the start of the run."""
 
-    __slots__ = ("_request_id", "code", "ended_ns", "error", "response", "rpc", "started_ns")
-
-    def __init__(  # noqa: PLR0917 - made once per call, and names of arguments take time
-        self,
-        rpc: Rpc,
-        response: Message | None,
-        error: Failed | Unknown | None,
-        request_id: bytes,
-        started_ns: int,
-        ended_ns: int,
-    ) -> None:
-        self.rpc = rpc
-        self.response = response
-        self.error = error
-        self.code = "OK" if error is None else error.code
-        self._request_id = request_id
-        self.started_ns = started_ns
-        self.ended_ns = ended_ns
+    rpc: Rpc
+    code: str
+    response: Message | None
+    error: Failed | Unknown | None
+    started_ns: int
+    ended_ns: int
+    raw_request_id: bytes
 
     @property
     def request_id(self) -> str:
         """The header by which the endpoint's own logs name the call."""
-        return self._request_id.decode()
+        return self.raw_request_id.decode()
 
 
 Wish = Ask | float

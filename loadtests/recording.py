@@ -113,7 +113,9 @@ class Recording:
         self._timeline.append(segment, (at_ns - self._origin_ns) / _SECOND)
         self._enter_stage(at_ns)
 
-    def add_call(self, rpc: str, code: str, sent_ns: int, ended_ns: int, due_ns: int | None = None, *, octets: int = 0) -> None:
+    def add_call(  # noqa: PLR0917 - called once per call, and names of arguments take time
+        self, rpc: str, code: str, sent_ns: int, ended_ns: int, due_ns: int | None = None, octets: int = 0
+    ) -> None:
         """Count a call in the stage in which it was due and in the second in which it ended (or the oldest still open).
 
         `due_ns` is when it was meant to be sent, if that was not when it was sent; `octets` the size of its answer.

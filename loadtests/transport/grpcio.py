@@ -58,11 +58,12 @@ class GrpcioChannel:
         self,
         method: _Method,
         message: bytes,
-        done: Callable[[Reply], object],
+        done: Callable[[Reply, Any], object],
+        token: Any = None,
         extra: tuple[Header, ...] = (),
         timeout: float | None = None,
     ) -> None:
-        """Make one call in a greenlet of its own, and have `done` called in the hub when it is over."""
+        """Make one call in a greenlet of its own, and have `done` called with its reply and `token`, in the hub, when it is over."""
         loop = get_hub().loop
 
         def exchange() -> None:
@@ -70,7 +71,7 @@ class GrpcioChannel:
                 reply = self.exchange(method, message, extra, timeout)
             except ValueError as error:
                 reply = Reply(Code.INTERNAL, f"the request cannot be sent: {error}")
-            loop.run_callback(done, reply)
+            loop.run_callback(done, reply, token)
 
         gevent.spawn(exchange)
 

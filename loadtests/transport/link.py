@@ -59,6 +59,7 @@ class Link:
 
     def __init__(self, where: Dialled, core: Connection, again: Callable[[Call], None], changed: Callable[[Link], None]) -> None:
         self.core = core
+        self._submit = core.submit
         self._where = where
         self._again = again
         self._changed = changed
@@ -77,7 +78,7 @@ class Link:
 
     def submit(self, call: Call, now: float) -> None:
         """Make a call; the connection need not stand yet."""
-        self.core.submit(call, now)
+        self._submit(call, now)
         if not self._flushing:
             self._flushing = True
             self._loop.run_callback(self._flush)
@@ -269,7 +270,7 @@ class Link:
             for call in finished:
                 assert call.reply is not None  # noqa: S101 - that is what finished means
                 try:
-                    call.wake(call.reply)
+                    call.wake(call.reply, call.token)
                 except Exception:
                     get_hub().handle_error(self, *sys.exc_info())
         if core.over is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from harness.grpcframing import MessageReader
 from harness.grpcmeta import Header, encode_timeout
 from loadtests.transport.reply import Reply
 
 
-def _nobody(_: Reply) -> None:
+def _nobody(reply: Reply, token: object) -> None:
     """Wake nobody: the default of a call that is looked at instead."""
 
 
@@ -28,30 +29,36 @@ class Method:
 class Call:
     """A call on its way. `extra` are its own headers; `body` is the message with its prefix.
 
-    `deadline` is when it has to be over, `timeout` how many seconds that was when it began (None: no deadline). `reply` is
-    set once it is over; `wake` is for whoever waits for that, the connection does not call it.
+    `timeout` is how many seconds it has from `now` on (None: as many as the method has), `deadline` when it has to be over.
+    It is `usual` as long as its headers are those of its method and its own. `reply` is set once it is over; `wake` is for
+    whoever waits for that and is called with the `token`, but not by the connection.
     """
 
     # Defaults of the class cost nothing per call.
-    wake: Callable[[Reply], object] = staticmethod(_nobody)
+    wake: Callable[[Reply, Any], object] = staticmethod(_nobody)
+    token: Any = None
     reply: Reply | None = None
+    usual = True
     moves = 0
     stream = 0
     head: Sequence[Header] = ()
     data: bytes | MessageReader | None = None
 
-    def __init__(self, method: Method, body: bytes, now: float, timeout: float | None, extra: tuple[Header, ...] = ()) -> None:
+    def __init__(
+        self, method: Method, body: bytes, now: float, timeout: float | None = None, extra: tuple[Header, ...] = ()
+    ) -> None:
         self.method = method
         self.extra = extra
         self.body = body
-        self.timeout = timeout
+        if timeout is None:
+            timeout = method.timeout
+        else:
+            self.usual = False
         self.deadline = math.inf if timeout is None else now + timeout
 
-    def headers(self, timeout: float | None) -> tuple[Header, ...]:
-        """Return the headers of the request when so many seconds are left."""
+    def headers(self, now: float) -> tuple[Header, ...]:
+        """Return the headers of the request when it is sent at a time."""
         method = self.method
-        if timeout == method.timeout:
-            return method.timed + self.extra
-        if timeout is None:
+        if self.deadline == math.inf:
             return method.headers + self.extra
-        return (*method.headers, (b"grpc-timeout", encode_timeout(timeout)), *self.extra)
+        return (*method.headers, (b"grpc-timeout", encode_timeout(self.deadline - now)), *self.extra)

@@ -13,6 +13,7 @@ from harness.history import Rpc
 from harness.probe import judge, probe
 from harness.requests import Requests
 from harness.scenario import WIRE
+from loadtests.patience import Patience
 from loadtests.program import Ask
 from loadtests.transport.calls import Watchers, open_transport
 
@@ -32,7 +33,7 @@ def probe_by(kind: str, endpoint: Endpoint, patience: float) -> None:
         probe(endpoint, patience)
         return
     by = time.monotonic() + patience
-    watchers = Watchers(patience=lambda: by - time.monotonic())
+    watchers = Watchers(patience=Patience(by))
     transport = open_transport(kind, endpoint, 1, watchers, 0)
     ask = Ask(Rpc.STATUS, Requests(endpoint).status(str(uuid.uuid4())).SerializeToString())
     try:

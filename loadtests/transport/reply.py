@@ -51,11 +51,15 @@ class Channel(Protocol):
         self,
         method: Any,
         message: bytes,
-        done: Callable[[Reply], object],
+        done: Callable[[Reply, Any], object],
+        token: Any = None,
         extra: tuple[Header, ...] = (),
         timeout: float | None = None,
     ) -> None:
-        """Make one call, and have `done` called in the hub when it is over, never before this returns."""
+        """Make one call, and have `done` called with its reply and `token`, in the hub, when it is over.
+
+        That is never before this returns.
+        """
 
     def close(self) -> None:
         """Drop all connections; calls under way end as CANCELLED."""

@@ -9,9 +9,8 @@ from harness.grpcmeta import Header
 from harness.grpcstatus import Code, code_of_http, code_of_text, decode_message
 from loadtests.transport.reply import Reply
 
-_PLAIN_OK = ((b"grpc-status", b"0"),)
-_new_reply = tuple.__new__
-"""Makes a named tuple in a third of the time."""
+PLAIN_OK = ((b"grpc-status", b"0"),)
+"""The trailers of nearly every answer that is OK."""
 
 
 def is_grpc(head: Sequence[Header]) -> bool:
@@ -30,8 +29,6 @@ def conclude(head: Sequence[Header], trailers: Sequence[Header], data: bytes | M
 
     A `grpc-status` is what counts, wherever it stands; without one the HTTP status is. A message is expected of OK only.
     """
-    if trailers == _PLAIN_OK and isinstance(data, bytes) and data[:1] == b"\0":
-        return _new_reply(Reply, (Code.OK, "", data[PREFIX:], head, trailers))  # as nearly always
     found = _find(b"grpc-status", trailers, head)
     if found == b"0":
         return _conclude_ok(head, trailers, data, limit)

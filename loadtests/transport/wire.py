@@ -14,7 +14,7 @@ from gevent import get_hub, getcurrent
 from ngh2 import NeverIndexedHeader
 
 from harness.endpoint import Endpoint
-from harness.grpcframing import ENCODINGS, pack
+from harness.grpcframing import ENCODINGS, PREFIX, pack
 from harness.grpcmeta import Header, Metadata, encode_metadata
 from harness.grpcstatus import Code
 from harness.wire import client_context
@@ -102,13 +102,13 @@ class WireChannel:
 
     def exchange(self, method: Method, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
         """Make one call and wait for its end; failures are replies, too."""
-        call = self._begin(method, message, extra, timeout, getcurrent().switch)
+        call = self._begin(method, message, extra, timeout, getcurrent().switch, None)
         if call.reply is not None:
             # Others have their turn even if everything fails at once.
             gevent.sleep(0)
             return call.reply
         try:
-            reply: Reply = get_hub().switch()
+            reply: Reply = get_hub().switch()[0]
         finally:
             if call.reply is None:
                 self._abandon(call)
@@ -118,29 +118,32 @@ class WireChannel:
         self,
         method: Method,
         message: bytes,
-        done: Callable[[Reply], object],
+        done: Callable[[Reply, Any], object],
+        token: Any = None,
         extra: tuple[Header, ...] = (),
         timeout: float | None = None,
     ) -> None:
-        """Make one call, and have `done` called in the hub when it is over, never before this returns."""
-        call = self._begin(method, message, extra, timeout, done)
+        """Make one call, and have `done` called with its reply and `token`, in the hub, when it is over."""
+        call = self._begin(method, message, extra, timeout, done, token)
         if call.reply is not None:
-            get_hub().loop.run_callback(done, call.reply)
+            get_hub().loop.run_callback(done, call.reply, token)
 
-    def _begin(
+    def _begin(  # noqa: PLR0917 - made once per call, and names of arguments take time
         self,
         method: Method,
         message: bytes,
         extra: tuple[Header, ...],
         timeout: float | None,
-        wake: Callable[[Reply], object],
+        wake: Callable[[Reply, Any], object],
+        token: Any,
     ) -> Call:
         if extra:
             extra = tuple([_new(NeverIndexedHeader, header) for header in extra])
-        body = pack(message, gzip=True) if self._gzip else b"\0" + len(message).to_bytes(4, "big") + message
+        body = pack(message, gzip=True) if self._gzip else len(message).to_bytes(PREFIX, "big") + message
         now = clock()
-        call = Call(method, body, now, method.timeout if timeout is None else timeout, extra)
+        call = Call(method, body, now, timeout, extra)
         call.wake = wake
+        call.token = token
         slots = self._slots if len(message) <= LARGE else self._large_slots
         turn = self._turn = (self._turn + 1) % len(slots)
         link = slots[turn].link
@@ -184,7 +187,7 @@ class WireChannel:
             return  # its caller gave up in the meantime
         self._submit(call, slot)
         if call.reply is not None:
-            call.wake(call.reply)
+            call.wake(call.reply, call.token)
 
     def _open(self, slot: _Slot) -> Link:
         core = Connection(last_stream=self._last_stream)

@@ -68,7 +68,7 @@ def test_sums_add_up(folds: list[list[int]]) -> None:
 
 
 def failed_answer() -> Answer:
-    return Answer(Rpc.STATUS, None, Failed("NOT_FOUND", "no job 7"), b"id-1", 1_000_000, 3_500_000)
+    return Answer(Rpc.STATUS, "NOT_FOUND", None, Failed("NOT_FOUND", "no job 7"), 1_000_000, 3_500_000, b"id-1")
 
 
 def test_failures_are_told_one_by_one_and_counted_once() -> None:
@@ -88,7 +88,7 @@ def test_who_else_listens_hears_of_every_call_and_nothing_is_counted_twice() -> 
     events.request.add_listener(lambda **call: heard.append((call["name"], call["response_time"], call["response_length"])))
     tally = LocustTally(found)
     assert tally.begin() is True
-    tally.answered(Answer(Rpc.STATUS, None, None, b"x", 0, 1_500_000), 7)
+    tally.answered(Answer(Rpc.STATUS, "OK", None, None, 0, 1_500_000, b"x"), 7)
     tally.folded(Fold(STATUS, "OK", {1500: 1}, 7))
     assert heard == [(STATUS, 1.5, 7)]
     assert found.stats.total.num_requests == 1

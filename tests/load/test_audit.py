@@ -56,8 +56,8 @@ class Endpoint:
         self.calls[ask.rpc.value] += 1
         reply = next(self._replies[ask.rpc])
         if isinstance(reply, str):
-            return Answer(ask.rpc, None, outcome_of_error(reply, "told to"), b"call", 0, 1)
-        return Answer(ask.rpc, reply, None, b"call", 0, 1)
+            return Answer(ask.rpc, reply, None, outcome_of_error(reply, "told to"), 0, 1, b"call")
+        return Answer(ask.rpc, "OK", reply, None, 0, 1, b"call")
 
 
 def audited(

@@ -28,6 +28,7 @@ from harness.workload import Follow, Workload
 from loadtests.driver import Driver, Workshop
 from loadtests.engine import Engine, Timers
 from loadtests.ledger import LoadLedger
+from loadtests.patience import Patience
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Ask, Program, run_waiting
 from loadtests.recording import Recording
@@ -43,8 +44,19 @@ def endpoint_at(address: str, job: str = QUICK, more: str = "") -> Endpoint:
     return resolve(load_profile(text, "test"), Path())
 
 
+class Told(Patience):
+    """Patience as a function tells it, asked anew every time."""
+
+    def __init__(self, tell: Callable[[], float | None]) -> None:
+        self._tell = tell
+
+    @property
+    def by(self) -> float | None:  # type: ignore[override] - whoever reads it sees no difference
+        return self._tell()
+
+
 class Bench:
-    """A driver with everything that it needs. `patience` is what the run tells its users; None: go on."""
+    """A driver with everything that it needs. `by` is when the run tells its users to be done; None: go on."""
 
     way = (WIRE, USERS)
 
@@ -53,7 +65,7 @@ class Bench:
         endpoint: Endpoint,
         workload: Workload,
         *,
-        patience: Callable[[], float | None] = lambda: None,
+        by: Callable[[], float | None] = lambda: None,
         sleep: Callable[[float], None] | None = None,
         deadline: float = 20.0,
     ) -> None:
@@ -61,6 +73,7 @@ class Bench:
         self.calls: list[tuple[Ask, Answer]] = []
         self.ledger = LoadLedger()
         self.recording = Recording()
+        patience = Told(by)
         watchers = Watchers(self.recording.add_call, patience=patience)
         self.transport = open_transport(kind, endpoint, 2, watchers, 0)
         follow = Follow(poll_min=0.002, poll_max=0.02, deadline=deadline)
@@ -157,12 +170,12 @@ def test_a_full_queue_is_waited_out_with_the_same_submission() -> None:
             request = Requests(endpoint).cancel(response.job_execution_ids)
             hog.transport.call(Ask(Rpc.CANCEL, request.SerializeToString()))
 
-        def patience() -> float | None:
+        def by() -> float | None:
             return 0.0 if bench.made()["ExecuteControllerJob", "OK"] else None
 
         with (
             Bench(endpoint, two, deadline=0.001) as hog,
-            Bench(endpoint, Workload(), sleep=make_room, patience=patience) as bench,
+            Bench(endpoint, Workload(), sleep=make_room, by=by) as bench,
         ):
             hog.step()
             bench.step()
@@ -213,7 +226,7 @@ def test_a_run_that_is_being_stopped_makes_no_user_wait_for_its_jobs() -> None:
     job = "controller-job duration=30s estimate=30s"
     with (
         background_server(ServerSettings(drain=0)) as bound,
-        Bench(endpoint_at(bound.address, job), Workload(), patience=lambda: next(left)) as bench,
+        Bench(endpoint_at(bound.address, job), Workload(), by=lambda: next(left)) as bench,
     ):
         bench.step()
     assert bench.ledger.summary().unfinished == 1
@@ -272,16 +285,16 @@ def test_polling_without_rest_still_rests_when_calls_fail() -> None:
 
     def call(ask: Ask) -> Answer:
         if ask.rpc is Rpc.EXECUTE:
-            return Answer(ask.rpc, pb.ExecuteControllerJobResponse(job_execution_ids=["a"]), None, b"1", 0, 1)
+            return Answer(ask.rpc, "OK", pb.ExecuteControllerJobResponse(job_execution_ids=["a"]), None, 0, 1, b"1")
         status = next(left, None)
         if status is not None:
-            return Answer(ask.rpc, pb.GetControllerJobStatusResponse(status=status), None, b"2", 2, 3)
-        return Answer(ask.rpc, None, down, b"3", 4, 5)
+            return Answer(ask.rpc, "OK", pb.GetControllerJobStatusResponse(status=status), None, 2, 3, b"2")
+        return Answer(ask.rpc, down.code, None, down, 4, 5, b"3")
 
     follow = Follow(poll_min=0)
     payloads = Payloads(endpoint_at("127.0.0.1:1"), Workload())
     patience = itertools.chain([None] * 6, itertools.repeat(0.0))
-    shop = Workshop(payloads, follow, LoadLedger(), Recording(), lambda: next(patience))
+    shop = Workshop(payloads, follow, LoadLedger(), Recording(), Told(lambda: next(patience)))
     chooser = Chooser(Workload(), follow, random.Random(3), random.Random(4))  # noqa: S311 - nothing secret
     run_waiting(Driver(shop, chooser).step(), call, rests.append)
     assert rests == [RETRY_MIN] * 3

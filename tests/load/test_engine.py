@@ -21,7 +21,7 @@ wishes = st.lists(st.sampled_from(["call", "refused", 0.0, 0.001]), max_size=8)
 
 
 def answer_to(ask: Ask) -> Answer:
-    return Answer(ask.rpc, None, None, b"id", 0, len(ask.octets))
+    return Answer(ask.rpc, "OK", None, None, 0, len(ask.octets), b"id")
 
 
 def call(ask: Ask) -> Answer:

@@ -70,10 +70,12 @@ def started(opened: Channel, body: bytes = b"", timeout: float = 20.0, **options
     replies: list[Reply] = []
     over = Event()
 
-    def done(reply: Reply) -> None:
+    def done(reply: Reply, token: object) -> None:
+        assert token is options["token"]
         replies.append(reply)
         over.set()
 
+    options["token"] = object()
     opened.start(opened.method(PATH, (), timeout), body, done, **options)
     assert not replies
     assert over.wait(PATIENCE)
@@ -95,7 +97,7 @@ def test_calls_by_callback_can_start_others() -> None:
     with raw_peer(lambda request: [good(request.stream)]) as peer, channel(WIRE, peer.address, connections=2) as opened:
         method = opened.method(PATH, (), 20.0)
 
-        def again(reply: Reply) -> None:
+        def again(reply: Reply, _: object) -> None:
             assert reply.code is Code.OK
             left[0] -= 1
             if left[0] == 0:
@@ -114,12 +116,12 @@ def test_who_fails_to_take_an_answer_does_not_cost_the_others_theirs(monkeypatch
     replies: list[Reply] = []
     over = Event()
 
-    def taken(reply: Reply) -> None:
+    def taken(reply: Reply, _: object) -> None:
         replies.append(reply)
         if len(replies) == 2:
             over.set()
 
-    def fails(_: Reply) -> None:
+    def fails(*_: object) -> None:
         raise KeyError("x")
 
     with raw_peer(lambda request: [good(request.stream)]) as peer, channel(WIRE, peer.address) as opened:
