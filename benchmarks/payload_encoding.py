@@ -59,7 +59,7 @@ def pairs(endpoint: Endpoint) -> dict[str, tuple[Way, Way]]:
     payloads = Payloads(endpoint, batch)
     submission = Chooser(batch, Follow(), random.Random(1), random.Random(2)).submission()  # noqa: S311 - nothing secret
     return {
-        "status": (lambda: payloads.status(JOB_ID), lambda: requests.status(JOB_ID).SerializeToString()),
+        "status": (lambda: payloads.status(JOB_ID.encode()), lambda: requests.status(JOB_ID).SerializeToString()),
         f"batch of 10 x 10 x {REALS} reals": (
             lambda: payloads.submission(submission),
             lambda: plain_submission(requests, submission).SerializeToString(),

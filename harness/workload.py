@@ -98,6 +98,17 @@ class Workload:
         return self.jobs or {self.job: 1.0}
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether all batches are of one size, and all single submissions are."""
+        sizes = (
+            self.requests_per_batch,
+            self.configurations_per_request,
+            self.memory_values_per_configuration,
+            self.payload_size,
+        )
+        return all(size is None or isinstance(size, int) for size in sizes)
+
+    @property
     def most_octets(self) -> int:
         """Octets of the largest submission, as far as the scenario alone can tell."""
         memory, payload = self.memory_values_per_configuration or 0, self.payload_size or 0

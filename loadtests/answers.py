@@ -7,36 +7,32 @@ from typing import Any, cast
 from google.protobuf.message import Message
 
 from harness.fixtures import Correlation
-from harness.history import Rpc
 from harness.model import ResultStatus, Status
 from harness.stubs import job_pb2, service_pb2
-from loadtests.ledger import Ids
+from loadtests.receipts import Ids
 
 STATUS_OF = {number: Status(name) for name, number in service_pb2.GetControllerJobStatusResponse.Status.items()}
 """Statuses by their number on the wire; a number that is not among them is as good as UNKNOWN."""
 _RESULT_OF = {number: ResultStatus(name) for name, number in job_pb2.ControllerJobExecutionResult.Status.items()}
 
 
-def ids_of(rpc: Rpc, response: Message | None) -> Ids:
-    """Return the ids in the answer to a submission."""
-    if rpc is Rpc.EXECUTE:
-        return (tuple(cast("service_pb2.ExecuteControllerJobResponse", response).job_execution_ids),)
-    batch = cast("service_pb2.BatchExecuteControllerJobsResponse", response)
-    return tuple(tuple(member.job_execution_ids) for member in batch.responses)
+def ids_of(response: Message | Ids | None) -> Ids:
+    """Return the ids in the answer to a submission, which were taken out of it when it came."""
+    return cast("Ids", response)
 
 
-def status_of(response: Message | None) -> Status:
+def status_of(response: Message | Ids | None) -> Status:
     """Return the status in the answer to a status call."""
     return STATUS_OF.get(cast("service_pb2.GetControllerJobStatusResponse", response).status, Status.UNKNOWN)
 
 
-def result_of(response: Message | None) -> ResultStatus | None:
+def result_of(response: Message | Ids | None) -> ResultStatus | None:
     """Return the status of the result in the answer to a results call; None: it holds no result."""
     answer = cast("service_pb2.GetControllerJobResultsResponse", response)
     return _RESULT_OF.get(answer.result.status, ResultStatus.UNKNOWN) if answer.HasField("result") else None
 
 
-def shown_in(response: Message | None, correlation: Correlation) -> int | None:
+def shown_in(response: Message | Ids | None, correlation: Correlation) -> int | None:
     """Return the number of ours that the answer to a results call shows; None: it shows none."""
     result = cast("service_pb2.GetControllerJobResultsResponse", response).result
     name = correlation.shown_as or correlation.region

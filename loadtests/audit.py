@@ -14,7 +14,8 @@ from harness.history import Rpc, Unknown
 from harness.model import TERMINAL, Status
 from harness.workload import Follow
 from loadtests.answers import ids_of, result_of, status_of
-from loadtests.ledger import Doubt, LoadLedger, TrackedJob
+from loadtests.ledger import Doubt, LoadLedger
+from loadtests.lifecycle import TrackedJob
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Ask, Program
 from loadtests.workload import Submission
@@ -68,7 +69,7 @@ class Audit:
             if answer is None:
                 return
             if answer.error is None:
-                fresh.extend(ledger.acknowledged(submission, ids_of(answer.rpc, answer.response), answer.request_id))
+                fresh.extend(ledger.acknowledged(submission, ids_of(answer.response), answer.request_id))
             elif not isinstance(answer.error, Unknown):
                 ledger.refused(submission)
         for doubt in doubts:
@@ -76,7 +77,7 @@ class Audit:
             if answer is None:
                 return
             if answer.error is None:
-                fresh.extend(ledger.repeated(doubt, ids_of(answer.rpc, answer.response), answer.request_id))
+                fresh.extend(ledger.repeated(doubt, ids_of(answer.response), answer.request_id))
             else:
                 ledger.not_repeated(doubt, answer.code, answer.request_id)
 

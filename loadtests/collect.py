@@ -42,7 +42,10 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a run that falls to one of its collectors: number `index` of `of`. By the `key`, their ids can be compared."""
+    """The part of a run that falls to one of its collectors: number `index` of `of`.
+
+    By the `key`, their ids can be compared; it is empty if their processes hash alike.
+    """
 
     index: int = 0
     of: int = 1
@@ -93,7 +96,7 @@ class Collector:
         self._users = users
         self._origin_ns = time.monotonic_ns()
         self._recording = Recording(scenario.parts, is_open=scenario.is_open, on_fold=audience.folded)
-        self._ledger = LoadLedger(share.key)
+        self._ledger = LoadLedger(share.key or None)
         self._patience = Patience()
         endpoint = _part_of(endpoint, share)
         watchers = Watchers(self._recording.add_call, audience.answered, audience.begin(), self._patience)

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ SILENCE = 10.0
 
 FAREWELL = 5.0
 """Seconds that a worker has to end when all is over."""
+_PROBE = b"controller-harness"
 
 
 def error_of(exit_code: int, text: str) -> HarnessError:
@@ -39,7 +40,10 @@ def error_of(exit_code: int, text: str) -> HarnessError:
 
 @dataclass(frozen=True)
 class Hello:
-    """What a worker says first. `scenario` is the fingerprint of its scenario; a `problem` keeps it from taking part."""
+    """What a worker says first. `scenario` is the fingerprint of its scenario; a `problem` keeps it from taking part.
+
+    `hashing` tells whether two processes hash octets alike, as those do that were forked from one.
+    """
 
     version: str
     scenario: str
@@ -48,12 +52,13 @@ class Hello:
     parent: int
     problem: str = ""
     exit_code: int = 0
+    hashing: int = 0
 
     @staticmethod
     def of(scenario: str, problem: HarnessError | None = None) -> Hello:
         """Return the hello of this process."""
         text, code = ("", 0) if problem is None else (str(problem), int(problem.exit_code))
-        return Hello(__version__, scenario, socket.gethostname(), os.getpid(), os.getppid(), text, code)
+        return Hello(__version__, scenario, socket.gethostname(), os.getpid(), os.getppid(), text, code, hash(_PROBE))
 
     @property
     def name(self) -> str:
@@ -93,6 +98,10 @@ class Crew:
     def knows(self, client: str) -> bool:
         """Whether a worker has said hello and may take part."""
         return client in self._hellos
+
+    def hash_alike(self, clients: Iterable[str]) -> bool:
+        """Whether some workers all have the same hash for the same octets."""
+        return len({self._hellos[client].hashing for client in clients}) == 1
 
     def name(self, client: str) -> str:
         """Return what people call a worker."""

@@ -7,7 +7,7 @@ of user can run it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,13 +17,17 @@ from harness.history import Rpc, Unknown
 from harness.model import TERMINAL, Status
 from harness.workload import Follow
 from loadtests.answers import ids_of, result_of, shown_in, status_of
-from loadtests.ledger import Doubt, Ids, LoadLedger, TrackedJob
-from loadtests.lifecycle import JobLife
+from loadtests.ledger import Doubt, LoadLedger
+from loadtests.lifecycle import TrackedJob
 from loadtests.patience import Patience
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Ask, Program
+from loadtests.receipts import Ids
 from loadtests.recording import Recording
 from loadtests.workload import RETRY_MIN, Chooser, Submission
+
+SPARED = 8
+"""Jobs of a submission above which their requests are not kept through a rest: they take as much memory as the jobs."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,11 @@ class Workshop:
 
 
 class _Accepted(NamedTuple):
-    """An answered submission: all its ids, and the jobs to follow."""
+    """An answered submission: all its ids, and the jobs that something is done with."""
 
     answer: Answer
     ids: Ids
     jobs: tuple[TrackedJob, ...]
-
-
-class _Followed:
-    """A job that is asked about: with the same octets every time."""
-
-    __slots__ = ("ask", "job", "life")
-
-    def __init__(self, job: TrackedJob, ask: Ask, submitted: Answer) -> None:
-        self.job = job
-        self.ask = ask
-        self.life = JobLife(submitted.started_ns, submitted.ended_ns)
 
 
 class Driver:
@@ -73,7 +66,7 @@ class Driver:
         octets = self._shop.payloads.submission(submission)
         self._shop.ledger.offered(submission)
         accepted = yield from self._submit(submission, octets, due_ns)
-        if accepted is not None:
+        if accepted is not None and (accepted.jobs or submission.replayed):
             yield from self._see_through(submission, octets, accepted)
 
     def _see_through(self, submission: Submission, octets: bytes, accepted: _Accepted) -> Program[None]:
@@ -126,8 +119,12 @@ class Driver:
             ledger.refused(submission)
             raise
         if answer.error is None:
-            ids = ids_of(answer.rpc, answer.response)
-            return _Accepted(answer, ids, ledger.acknowledged(submission, ids, answer.request_id))
+            ids, jobs = ids_of(answer.response), tuple[TrackedJob, ...]()
+            if submission.followed or submission.cancelled:
+                jobs = ledger.acknowledged(submission, ids, answer.request_id, answer.started_ns, answer.ended_ns)
+            else:
+                ledger.acknowledged_only(submission, ids, answer.request_id)
+            return _Accepted(answer, ids, jobs)
         if not isinstance(answer.error, Unknown):
             ledger.refused(submission)
         return answer
@@ -135,7 +132,7 @@ class Driver:
     def _replay(self, submission: Submission, octets: bytes, accepted: _Accepted) -> Program[None]:
         answer: Answer = yield Ask(submission.rpc, octets, submission.jobs)
         if answer.error is None:
-            self._shop.ledger.replayed(submission, accepted.ids, ids_of(answer.rpc, answer.response), answer.request_id)
+            self._shop.ledger.replayed(submission, accepted.ids, ids_of(answer.response), answer.request_id)
         else:
             self._shop.ledger.replay_failed(Doubt(submission, accepted.ids, accepted.jobs), answer.code, answer.request_id)
 
@@ -144,46 +141,57 @@ class Driver:
         shop = self._shop
         clock, patience = time.monotonic, shop.patience
         correlation = shop.payloads.correlation(role)
-        status = shop.payloads.status
-        followed = [_Followed(job, Ask(Rpc.STATUS, status(job.id)), accepted.answer) for job in accepted.jobs]
+        followed = left = self._asks(accepted.jobs)
         deadline = time.monotonic() + shop.follow.deadline
         waits = self._chooser.polls()
         while followed:
             wait = next(waits)
-            if wait:
+            if wait and len(followed) > SPARED:
+                jobs = [job for job, _ in followed]
+                followed = left = []
                 yield wait
-            left: list[_Followed] = []
+                followed = self._asks(jobs)
+            elif wait:
+                yield wait
+            left = []
             for one in followed:
+                job, ask = one
                 if clock() >= deadline or (patience.by is not None and not patience.left()):
                     return
-                answer = yield one.ask
-                if not self._saw(one, answer):
+                answer = yield ask
+                if not self._saw(job, answer):
                     left.append(one)
                     if answer.error is not None and not wait:
                         yield RETRY_MIN  # who never rests must not hammer an endpoint that is down
-                elif shop.follow.results and one.job.status in {Status.SUCCEEDED, Status.FAILED}:
-                    yield from self._fetch(one, accepted.answer, correlation)
+                elif shop.follow.results and job.status in {Status.SUCCEEDED, Status.FAILED}:
+                    yield from self._fetch(job, accepted.answer, correlation)
             followed = left
 
-    def _saw(self, one: _Followed, answer: Answer) -> bool:
+    def _asks(self, jobs: Iterable[TrackedJob]) -> list[tuple[TrackedJob, Ask]]:
+        """Return jobs with the calls that ask for their status, the same every time."""
+        status = self._shop.payloads.status
+        return [(job, Ask(Rpc.STATUS, status(job.id))) for job in jobs]
+
+    def _saw(self, job: TrackedJob, answer: Answer) -> bool:
         """Enter the answer to a status call in the books; return whether there is no use in asking again."""
-        ledger, job = self._shop.ledger, one.job
+        ledger = self._shop.ledger
         if answer.error is not None:
             return ledger.status_failed(job, answer.code, answer.request_id)
         status = status_of(answer.response)
-        if status is not job.status and ledger.saw_status(job, status, answer.request_id):
-            return True
-        for phase in one.life.saw(status, answer.started_ns, answer.ended_ns):
+        if status is job.status:
+            job.asked_ns = answer.started_ns
+            return False
+        phase = job.saw(status, answer.started_ns, answer.ended_ns)
+        if phase is not None:
             self._shop.recording.add_phase(phase, answer.ended_ns)
-        return status in TERMINAL
+        return ledger.saw_status(job, status, answer.request_id) or status in TERMINAL
 
-    def _fetch(self, one: _Followed, submitted: Answer, correlation: Correlation | None) -> Program[None]:
-        job = one.job
+    def _fetch(self, job: TrackedJob, submitted: Answer, correlation: Correlation | None) -> Program[None]:
         answer: Answer = yield Ask(Rpc.RESULTS, self._shop.payloads.results(job.id))
         if answer.error is not None:
             self._shop.ledger.result_failed(job, answer.code, answer.request_id)
             return
         shown = None if correlation is None else shown_in(answer.response, correlation)
         self._shop.ledger.saw_result(job, result_of(answer.response), answer.request_id, shown)
-        phase = one.life.to_result(submitted.started_ns, answer.ended_ns)
+        phase = job.to_result(submitted.started_ns, answer.ended_ns)
         self._shop.recording.add_phase(phase, answer.ended_ns)

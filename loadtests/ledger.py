@@ -7,25 +7,20 @@ their end wait for the audit (`loadtests.audit`). Pure.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from harness.history import UNDECIDED_CODES, Rpc
-from harness.ids import IdempotencyKey
+from harness.history import UNDECIDED_CODES
 from harness.model import RESULTS_OF, TERMINAL, ResultStatus, Status, is_legal_move
-from harness.record import Discrepancy, Ledger
-from loadtests.idbook import IdBook, repeated
+from harness.record import Ledger
+from loadtests.idbook import IdBook
+from loadtests.lifecycle import TrackedJob, bar
+from loadtests.receipts import Ids
+from loadtests.violations import Violations, some
 from loadtests.workload import Submission
-
-SHOWN_IN_FULL = 50
-"""How many violations the record shows; all are counted."""
 
 DENIALS = frozenset({"NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"})
 """Codes by which an endpoint denies a job; other codes are troubles of the moment and count as errors only."""
-
-Ids = tuple[tuple[str, ...], ...]
-"""The ids of an answer: one tuple per request."""
 
 _DENIED = 1 << 0
 _DENIED_AGAIN = 1 << 1
@@ -37,23 +32,8 @@ _RESULT_DENIED = 1 << 6
 _LEFT_ALONE = 1 << 7
 
 
-class TrackedJob:
-    """A job that was acknowledged: its id, and the status that it was last seen in (None: not asked yet).
-
-    `place` is which configuration of its submission it runs, counted from 0 over all requests; `marks` are the ledger's own.
-    """
-
-    __slots__ = ("id", "marks", "place", "status")
-
-    def __init__(self, job_id: str, place: int = 0) -> None:
-        self.id = job_id
-        self.place = place
-        self.status: Status | None = None
-        self.marks = 0
-
-
 class Doubt(NamedTuple):
-    """A replay whose answer never came; `ids` and `jobs` are those of the first answer."""
+    """A replay whose answer never came; `ids` and `jobs` are those of the first answer, but no jobs if nobody follows them."""
 
     submission: Submission
     ids: Ids
@@ -63,19 +43,20 @@ class Doubt(NamedTuple):
 class LoadLedger:
     """Keeps the books of one run. `call` is everywhere the request id of the call, to name it in violations.
 
-    A `key` that several processes share lets their books be compared (`merge`).
+    A `key` that several processes share lets their books be compared (`ledgers.merge`).
     """
 
     def __init__(self, key: bytes | None = None) -> None:
-        self._unknown: dict[IdempotencyKey, Submission] = {}
+        # By identity: to hash a key takes longer than all else that is done with it here.
+        self._unknown: dict[int, Submission] = {}
         self._doubts: list[Doubt] = []
         self._left: list[TrackedJob] = []
         self._ids = IdBook(key)
-        self._shown: list[Discrepancy] = []
+        self._violations = Violations()
+        self._break = self._violations.add
         self._submissions = self._attempted = self._acknowledged = self._replays = 0
         self._lost = self._duplicated = self._unexpected = self._lost_after_end = self._not_followed = 0
         self._ended = dict.fromkeys(TERMINAL, 0)
-        self.violations = 0
 
     @property
     def finished(self) -> int:
@@ -94,31 +75,40 @@ class LoadLedger:
 
     def sent(self, submission: Submission) -> None:
         """Note a submission right before its call; until an answer is noted, its outcome is unknown."""
-        self._unknown[submission.key] = submission
+        self._unknown[id(submission)] = submission
 
     def refused(self, submission: Submission) -> None:
         """Note that the endpoint refused: it promises that nothing was queued."""
-        del self._unknown[submission.key]
+        del self._unknown[id(submission)]
 
-    def acknowledged(self, submission: Submission, ids: Ids, call: str) -> tuple[TrackedJob, ...]:
-        """Note an answer with ids, and return the jobs that are new: those to follow, and to `settle` whatever happens."""
-        del self._unknown[submission.key]
-        self._check_counts(submission, ids, call)
-        return self._enter(ids, call)
+    def acknowledged(
+        self, submission: Submission, ids: Ids, call: str, sent_ns: int = 0, ended_ns: int = 0
+    ) -> tuple[TrackedJob, ...]:
+        """Note an answer with ids, and return the jobs that are new: those to follow, and to `settle` whatever happens.
+
+        Times are those of the call.
+        """
+        del self._unknown[id(submission)]
+        return self._track(submission, ids, call, sent_ns, ended_ns)
+
+    def acknowledged_only(self, submission: Submission, ids: Ids, call: str) -> None:
+        """Note an answer with ids of jobs that nobody is going to ask for."""
+        del self._unknown[id(submission)]
+        self._not_followed += len(ids.flat) - len(self._enter(submission, ids, call, quick=True))
 
     def replayed(self, submission: Submission, original: Ids, again: Ids, call: str) -> None:
         """Note the answer to a submission that was repeated with its key while all its jobs were known."""
         self._replays += 1
         if again != original:
-            known = {job_id for request in original for job_id in request}
-            self._duplicated += sum(job_id not in known for request in again for job_id in request)
-            self._break(_replay_rule(submission), f"the ids of the first answer, {_some(original)}", _some(again), call)
+            known = set(original.flat)
+            self._duplicated += sum(job_id not in known for job_id in again.flat)
+            self._violations.add_replay(submission, original, some(again), call)
 
     def replay_failed(self, doubt: Doubt, code: str, call: str) -> None:
         """Note an error in answer to a submission that was repeated with its key; denying the replay breaks the promise."""
         self._replays += 1
         if code in DENIALS:
-            self._break(_replay_rule(doubt.submission), "the ids of the first answer", f"the error {code}", call)
+            self._violations.add_replay(doubt.submission, None, f"the error {code}", call)
         elif code in UNDECIDED_CODES:
             self._doubts.append(doubt)
 
@@ -141,7 +131,7 @@ class LoadLedger:
         if status is Status.UNKNOWN:
             return self._denied(job, "UNKNOWN", call)
         if before is not None and not is_legal_move(before, status):
-            self._break("STA-01", f"job {job.id} to stay at or move on from {before}", f"{status}", call)
+            self._break("STA-01", f"job {job.text} to stay at or move on from {before}", f"{status}", call)
         elif status in TERMINAL:
             self._ended[status] += 1
         if before not in TERMINAL:
@@ -159,12 +149,12 @@ class LoadLedger:
         """
         job.marks = job.marks & ~_RESULT_DUE | _MAYBE_FETCHED
         if result is None or result is ResultStatus.UNKNOWN:
-            self._break("RES-03", f"a usable result of job {job.id}", "no result" if result is None else "status UNKNOWN", call)
+            self._break("RES-03", f"a usable result of job {job.text}", "no result" if result is None else "status UNKNOWN", call)
         elif job.status is not None and result not in RESULTS_OF.get(job.status, ResultStatus):
             agreeing = " or ".join(sorted(RESULTS_OF[job.status]))
-            self._break("RES-01", f"{agreeing} for job {job.id}, which is {job.status}", f"{result}", call)
+            self._break("RES-01", f"{agreeing} for job {job.text}, which is {job.status}", f"{result}", call)
         if shown is not None and shown != job.place:
-            self._break("EXEC-02", f"the result of configuration {job.place} for job {job.id}", f"that of {shown}", call)
+            self._break("EXEC-02", f"the result of configuration {job.place} for job {job.text}", f"that of {shown}", call)
 
     def result_failed(self, job: TrackedJob, code: str, call: str) -> None:
         """Note an error in answer to a results call for a job that SUCCEEDED or FAILED."""
@@ -174,7 +164,7 @@ class LoadLedger:
             job.marks |= _RESULT_DUE | (_MAYBE_FETCHED if code in UNDECIDED_CODES else 0)
         elif not job.marks & (_MAYBE_FETCHED | _RESULT_DENIED):
             job.marks |= _RESULT_DUE | _RESULT_DENIED
-            self._break("RES-01", f"the result of job {job.id}, which is {job.status}", f"the error {code}", call)
+            self._break("RES-01", f"the result of job {job.text}, which is {job.status}", f"the error {code}", call)
 
     def settle(self, job: TrackedJob) -> None:
         """Note that nobody follows a job any more; one without its end, or without its result, is left to the audit."""
@@ -188,17 +178,16 @@ class LoadLedger:
 
     def repeated(self, doubt: Doubt, again: Ids, call: str) -> tuple[TrackedJob, ...]:
         """Note the late answer to a doubtful replay; return the jobs that it made: right when the first are forgotten."""
-        if again != doubt.ids and doubt.jobs and all(map(_may_be_forgotten, doubt.jobs)):
-            self._check_counts(doubt.submission, again, call)
-            return self._enter(again, call)
+        if again != doubt.ids and _may_all_be_forgotten(doubt.jobs):
+            return self._track(doubt.submission, again, call, 0, 0)
         self._replays -= 1  # counted when its answer did not come
         self.replayed(doubt.submission, doubt.ids, again, call)
         return ()
 
     def not_repeated(self, doubt: Doubt, code: str, call: str) -> None:
         """Note an error in answer to a doubtful replay that was repeated."""
-        if code in DENIALS and not all(map(_may_be_forgotten, doubt.jobs)):
-            self._break(_replay_rule(doubt.submission), "the ids of the first answer", f"the error {code}", call)
+        if code in DENIALS and not _may_all_be_forgotten(doubt.jobs):
+            self._violations.add_replay(doubt.submission, None, f"the error {code}", call)
 
     def take_left(self) -> list[TrackedJob]:
         """Return the jobs that are left to the audit; each is to be asked for, then given back by `close`."""
@@ -212,7 +201,7 @@ class LoadLedger:
         if job.marks & _GONE:
             self._lost += 1
             self._lost_after_end += job.status in TERMINAL
-            self._break("EXEC-05", f"job {job.id}, which was acknowledged, to exist", "the endpoint does not know it", call)
+            self._break("EXEC-05", f"job {job.text}, which was acknowledged, to exist", "the endpoint does not know it", call)
 
     def digests(self) -> bytes:
         """Return the sorted digests of all ids; for `merge`, the ledger needs a key."""
@@ -235,25 +224,37 @@ class LoadLedger:
             unknown_submissions=len(self._unknown),
             unknown_jobs=sum(submission.jobs for submission in self._unknown.values()),
             replays=self._replays,
-            violation_count=self.violations,
-            violations=tuple(self._shown),
+            violation_count=self._violations.count,
+            violations=tuple(self._violations.shown),
         )
 
-    def _enter(self, ids: Ids, call: str) -> tuple[TrackedJob, ...]:
-        fresh: list[TrackedJob] = []
-        add, place = self._ids.add, 0
-        for request in ids:
-            for job_id in request:
-                if not job_id:
-                    self._break("EXEC-03", "ids that are not empty", "an empty id", call)
-                elif add(job_id):
-                    fresh.append(TrackedJob(job_id, place))
-                else:
-                    self._duplicated += 1
-                    self._break("EXEC-03", "ids that no other job of the run has", f"{job_id} again", call)
-                place += 1
-        self._acknowledged += len(fresh)
-        return tuple(fresh)
+    def _track(self, submission: Submission, ids: Ids, call: str, sent_ns: int, ended_ns: int) -> tuple[TrackedJob, ...]:
+        left_out = self._enter(submission, ids, call)
+        since = bar(sent_ns, ended_ns)
+        jobs = tuple([TrackedJob(ids, place, sent_ns, since) for place in range(sum(ids.sizes))])
+        return tuple(job for job in jobs if job.place not in left_out) if left_out else jobs
+
+    def _enter(self, submission: Submission, ids: Ids, call: str, *, quick: bool = False) -> Collection[int]:
+        """Enter the ids of new jobs; return the places of those that are none: they are empty, or had been given out before."""
+        if ids.sizes != submission.sizes:
+            self._note_counts(submission, ids.sizes, call)
+        flat = ids.flat
+        again: Collection[int] = self._ids.add_all(flat, quick=quick) if all(flat) else self._enter_some(flat, call)
+        for place in again:
+            if flat[place]:
+                self._duplicated += 1
+                shown = flat[place].decode(errors="replace")
+                self._break("EXEC-03", "ids that no other job of the run has", f"{shown} again", call)
+        self._acknowledged += len(flat) - len(again)
+        return again
+
+    def _enter_some(self, flat: Sequence[bytes], call: str) -> set[int]:
+        """Enter ids, some of which are empty; return the places of these and of those that had been given out before."""
+        places = [place for place, job_id in enumerate(flat) if job_id]
+        for _ in range(len(flat) - len(places)):
+            self._break("EXEC-03", "ids that are not empty", "an empty id", call)
+        again = {places[place] for place in self._ids.add_all([flat[place] for place in places])}
+        return again | set(range(len(flat))) - set(places)
 
     def _denied(self, job: TrackedJob, observed: str, call: str) -> bool:
         if job.marks & _CANCEL_ASKED and job.status in {None, Status.QUEUED}:
@@ -262,41 +263,19 @@ class LoadLedger:
         if _may_be_forgotten(job):
             return True
         if not job.marks & _DENIED:
-            self._break("STA-02", f"a status of the acknowledged job {job.id}", observed, call)
+            self._break("STA-02", f"a status of the acknowledged job {job.text}", observed, call)
         hopeless = bool(job.marks & _DENIED_AGAIN)
         job.marks |= _GONE | _DENIED | (_DENIED_AGAIN if job.marks & _DENIED else 0)
         return hopeless
 
-    def _check_counts(self, submission: Submission, ids: Ids, call: str) -> None:
-        if len(ids) != len(submission.sizes):
-            self._unexpected += sum(map(len, ids[len(submission.sizes) :]))
-            self._break("BATCH-01", f"{len(submission.sizes)} responses", f"{len(ids)}", call)
-            return
-        got = tuple(map(len, ids))
-        if got != submission.sizes:
-            self._unexpected += sum(max(0, more - asked) for more, asked in zip(got, submission.sizes, strict=True))
-            requirement = "BATCH-01" if submission.rpc is Rpc.BATCH else "EXEC-01"
-            self._break(requirement, f"one id per configuration, {_numbers(submission.sizes)}", _numbers(got), call)
-
-    def _break(self, requirement: str, expected: str, observed: str, call: str) -> None:
-        self.violations += 1
-        if len(self._shown) < SHOWN_IN_FULL:
-            self._shown.append(Discrepancy(requirement, expected, f"{observed} (request id {call})"))
-
-
-def merge(ledgers: Sequence[Ledger], digests: Sequence[bytes] = ()) -> Ledger:
-    """Return the books of several processes as those of one; `digests` are theirs (`LoadLedger.digests`, with one key)."""
-    whole: dict[str, int] = {}
-    for name in (item.name for item in dataclasses.fields(Ledger) if item.name != "violations"):
-        whole[name] = sum(getattr(ledger, name) for ledger in ledgers)
-    shown = [violation for ledger in ledgers for violation in ledger.violations]
-    twice = repeated(digests)
-    if twice:
-        whole["duplicated"] += twice
-        whole["violation_count"] += twice
-        told = f"{twice} of them at two processes, for a job of each"
-        shown.insert(0, Discrepancy("EXEC-03", "ids that no other job of the run has", told))
-    return Ledger(**whole, violations=tuple(shown[:SHOWN_IN_FULL]))
+    def _note_counts(self, submission: Submission, got: tuple[int, ...], call: str) -> None:
+        """Note that an answer has other numbers of ids than it should."""
+        asked = submission.sizes
+        if len(got) != len(asked):
+            self._unexpected += sum(got[len(asked) :])
+        else:
+            self._unexpected += sum(max(0, more - each) for more, each in zip(got, asked, strict=True))
+        self._violations.add_counts(submission, got, call)
 
 
 def _may_be_forgotten(job: TrackedJob) -> bool:
@@ -304,14 +283,6 @@ def _may_be_forgotten(job: TrackedJob) -> bool:
     return job.status is Status.CANCELED or bool(job.marks & _MAYBE_FETCHED)
 
 
-def _replay_rule(submission: Submission) -> str:
-    return "BATCH-05" if submission.rpc is Rpc.BATCH else "IDEM-01"
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return ", ".join(str(value) for value in values[:8]) + (", ..." if len(values) > 8 else "")
-
-
-def _some(ids: Ids) -> str:
-    flat = [job_id for request in ids for job_id in request]
-    return (", ".join(flat[:4]) or "no ids") + (f" and {len(flat) - 4} more" if len(flat) > 4 else "")
+def _may_all_be_forgotten(jobs: Sequence[TrackedJob]) -> bool:
+    """Whether an endpoint may have forgotten all jobs of a submission; not so those that nobody follows."""
+    return bool(jobs) and all(map(_may_be_forgotten, jobs))

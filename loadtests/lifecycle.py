@@ -1,12 +1,14 @@
-"""The phases of one job's life as its user sees them by polling. Pure: times come in as monotonic nanoseconds."""
+"""A job as its user knows it: its id, and what was seen of its life by polling. Pure: times come in as monotonic nanoseconds."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from harness.model import Status, is_legal_move
+from loadtests.receipts import Ids
 
 _PHASE_OF = {Status.QUEUED: "queued", Status.RUNNING: "running", Status.POST_PROCESSING: "post_processing"}
+_BITS = 64
 
 
 class Phase(NamedTuple):
@@ -17,51 +19,76 @@ class Phase(NamedTuple):
     error_micros: int
 
 
-class JobLife:
-    """What was seen of one job: phases named as in `harness.thresholds.PHASES`.
+def bar(earliest_ns: int, latest_ns: int) -> int:
+    """Return an error bar, two times from 0 on, as one number: a million jobs have one each, and half the memory counts."""
+    return earliest_ns << _BITS | latest_ns
+
+
+class TrackedJob:
+    """A job that was acknowledged, and the status that it was last seen in (None: not asked yet).
+
+    `place` is which configuration of its submission it runs, counted from 0 over all requests, and so which of the ids in the
+    answer is its own. `marks` are the ledger's. The call that submitted it was sent at `asked_ns`; the job began some time within
+    `since`, a `bar` from then to the answer.
 
     A status call that was sent at one time and answered at another saw the job at some moment in between. So a move happened
-    after the last call that did not see it was sent, and before the first that saw it was answered: that is the error bar. It was
-    submitted by a call that was sent at `sent_ns` and answered at `acknowledged_ns`.
+    after the last call that did not see it was sent, and before the first that saw it was answered: that is the error bar. Phases
+    are named as in `harness.thresholds.PHASES`.
     """
 
-    __slots__ = ("_asked_ns", "_earliest_ns", "_latest_ns", "_status")
+    __slots__ = ("_ids", "_since", "asked_ns", "marks", "place", "status")
 
-    def __init__(self, sent_ns: int, acknowledged_ns: int) -> None:
-        self._status = Status.QUEUED
-        self._earliest_ns, self._latest_ns = sent_ns, acknowledged_ns
-        self._asked_ns = sent_ns
+    def __init__(self, ids: Ids, place: int = 0, asked_ns: int = 0, since: int = 0) -> None:
+        self._ids = ids
+        self.place = place
+        self.status: Status | None = None
+        self.marks = 0
+        self.asked_ns = asked_ns
+        self._since = since
+
+    @property
+    def id(self) -> bytes:
+        """The id (UTF-8)."""
+        return self._ids.at(self.place)
+
+    @property
+    def text(self) -> str:
+        """The id as people read it."""
+        return self.id.decode(errors="replace")
 
     @property
     def since_ns(self) -> int:
         """Earliest time at which the job may have come to its present status."""
-        return self._earliest_ns
+        return max(self._since, ~self._since) >> _BITS
 
-    def saw(self, status: Status, sent_ns: int, ended_ns: int) -> tuple[Phase, ...]:
-        """Take in the status that a call brought, and return the phase that it closes, if any.
+    def saw(self, status: Status, sent_ns: int, ended_ns: int) -> Phase | None:
+        """Take in the times of a call that brought a status, before the ledger does; return the phase that it closes, if any.
 
         A job that went through several statuses between two calls closes the one in which it was seen last: how long it was in
-        the others nobody knows. A cancelled job closes nothing: it left its phase on request. A status that cannot follow is
-        the ledger's business.
+        the others nobody knows. A cancelled job closes nothing: it left its phase on request. Nor does one of which a status was
+        seen that cannot follow: that is the ledger's business.
         """
-        if status is self._status:
-            self._asked_ns = sent_ns
-            return ()
-        if not is_legal_move(self._status, status):
-            return ()
-        phase = _between((self._earliest_ns, self._latest_ns), (self._asked_ns, ended_ns))
-        name = _PHASE_OF[self._status]
-        self._status = status
-        self._earliest_ns, self._latest_ns = self._asked_ns, ended_ns
-        self._asked_ns = sent_ns
-        return () if status is Status.CANCELED else (Phase(name, *phase),)
+        before = self.status or Status.QUEUED
+        if status is before:
+            self.asked_ns = sent_ns
+            return None
+        if status is Status.UNKNOWN or self._since < 0:
+            return None
+        if not is_legal_move(before, status):
+            self._since = ~self._since
+            return None
+        since, self._since = self._since, bar(self.asked_ns, ended_ns)
+        begin = since >> _BITS, since & (1 << _BITS) - 1
+        phase = _between(begin, (self.asked_ns, ended_ns))
+        self.asked_ns = sent_ns
+        return None if status is Status.CANCELED else Phase(_PHASE_OF[before], *phase)
 
     def to_result(self, sent_ns: int, ended_ns: int) -> Phase:
         """Return how long its user waited for the result, from sending the submission until the result was there.
 
         The job might have been seen to end as early as it can have ended: so much shorter its way to the result may have been.
         """
-        return Phase("to_result", (ended_ns - sent_ns) // 1000, -(-(ended_ns - self._earliest_ns) // 1000) + 1)
+        return Phase("to_result", (ended_ns - sent_ns) // 1000, -(-(ended_ns - self.since_ns) // 1000) + 1)
 
 
 def _between(begin: tuple[int, int], end: tuple[int, int]) -> tuple[int, int]:

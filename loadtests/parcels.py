@@ -17,7 +17,8 @@ from harness.jsoncodec import parse_object
 from harness.measurements import Excerpt
 from harness.record import Arrivals, Latency, Ledger, Line, SearchLine, decode, encode
 from harness.thresholds import PHASES
-from loadtests.ledger import LoadLedger, merge
+from loadtests.ledger import LoadLedger
+from loadtests.ledgers import merge
 from loadtests.recording import SecondOfCalls
 
 T = TypeVar("T")

@@ -46,6 +46,7 @@ class Payloads:
         if workload.memory_values_per_configuration is not None:
             self._regions = {role: region_of(workload, endpoint.profile, role) for role in workload.roles}
         self._is_plain = not self._regions and workload.payload_size is None and not any(map(self.correlation, workload.roles))
+        self._is_fixed = workload.is_fixed
         self._constants = Constants(most_kept)
         self.status = _naming(self._requests.status(""), service_pb2.GetControllerJobStatusRequest.JOB_ID_FIELD_NUMBER)
         self.results = _naming(
@@ -62,18 +63,29 @@ class Payloads:
 
     def submission(self, submission: Submission) -> bytes:
         """Return the request of a submission."""
+        if not self._is_fixed:
+            return b"".join((*self._parts(submission), _halves(submission.key)))
+        # Submissions that differ in nothing but their keys may as well be kept whole.
+        rpc, key, sizes, _, _, _, role, memory, payloads = submission
+        return self._constants.get((rpc, sizes, role, memory, payloads), self._all_but_key, submission) + _halves(key)
+
+    def _all_but_key(self, submission: Submission) -> bytes:
+        return b"".join(self._parts(submission))
+
+    def _parts(self, submission: Submission) -> list[bytes]:
+        """Return what a request is joined from, up to what announces its key."""
         if submission.rpc is Rpc.EXECUTE:
-            return self._part(submission, 0, 0, self._request) + self._single_key + _halves(submission.key)
+            return [self._part(submission, 0, 0, self._request), self._single_key]
         parts, place = [], 0
         for index, size in enumerate(submission.sizes):
             parts.append(self._part(submission, index, place, self._member))
             place += size
-        parts += (self._batch_key, _halves(submission.key))
-        return b"".join(parts)
+        return [*parts, self._batch_key]
 
-    def cancel(self, job_ids: Sequence[str]) -> bytes:
+    def cancel(self, job_ids: Sequence[bytes]) -> bytes:
         """Return a request to cancel jobs."""
-        return self._cancel + service_pb2.CancelControllerJobsRequest(job_ids=job_ids).SerializeToString()
+        names = [job_id.decode() for job_id in job_ids]
+        return self._cancel + service_pb2.CancelControllerJobsRequest(job_ids=names).SerializeToString()
 
     def correlation(self, role: str) -> Correlation | None:
         """Return how the results of a role show which configuration of their submission they are of, if they do.
@@ -166,16 +178,14 @@ def region_of(workload: Workload, profile: Profile, role: str) -> str:
     return region
 
 
-def _naming(constant: Message, field: int) -> Callable[[str], bytes]:
+def _naming(constant: Message, field: int) -> Callable[[bytes], bytes]:
     """Return how a request is made that names one job in a field of its own."""
     octets = constant.SerializeToString() + _head(field)
     heads = [octets + bytes([length]) for length in range(_SHORT)]
 
-    def named(job_id: str) -> bytes:
-        name = job_id.encode()
-        if len(name) < _SHORT:
-            return heads[len(name)] + name
-        return octets + _varint(len(name)) + name
+    def named(job_id: bytes) -> bytes:
+        length = len(job_id)
+        return (heads[length] if length < _SHORT else octets + _varint(length)) + job_id
 
     return named
 

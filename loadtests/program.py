@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from harness.errors import HarnessError
 from harness.history import Failed, Rpc, Unknown
+from loadtests.receipts import Ids
 
 T = TypeVar("T")
 
@@ -26,11 +27,14 @@ class Ask(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came of a call: `response` when `code` is OK, else `error`. Times are nanoseconds since the start of the run."""
+    """What came of a call: `response` (its ids, if it was a submission) when `code` is OK, else `error`.
+
+    Times are nanoseconds since the start of the run.
+    """
 
     rpc: Rpc
     code: str
-    response: Message | None
+    response: Message | Ids | None
     error: Failed | Unknown | None
     started_ns: int
     ended_ns: int

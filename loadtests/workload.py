@@ -45,6 +45,14 @@ class Submission(NamedTuple):
         return sum(self.sizes)
 
 
+class _Size(NamedTuple):
+    """How large a submission is; see there."""
+
+    sizes: tuple[int, ...]
+    memory: tuple[tuple[int, ...], ...]
+    payloads: tuple[int, ...]
+
+
 class Chooser:
     """The choices of one user."""
 
@@ -62,20 +70,30 @@ class Chooser:
         self._payload = _several(workload.payload_size)
         self._jobs = tuple(workload.roles)
         self._job = weighted(dict(enumerate(workload.roles.values())))
+        self._alike = {batch: self._size(batch) for batch in (False, True)} if workload.is_fixed else None
 
     def submission(self) -> Submission:
         """Draw the next submission, with a fresh key."""
-        choices, memory, payload = self._choices, self._memory, self._payload
         batch = self._batch()
-        sizes = tuple(self._configurations(choices) for _ in range(self._requests(choices) if batch else 1))
+        size = self._size(batch) if self._alike is None else self._alike[batch]
         return Submission(
-            rpc=Rpc.BATCH if batch else Rpc.EXECUTE,
-            key=random_key(self._keys),
-            sizes=sizes,
-            cancelled=self._cancelled(),
-            replayed=self._replayed(),
-            followed=self._followed(),
-            job=self._jobs[self._job(choices)],
+            Rpc.BATCH if batch else Rpc.EXECUTE,
+            random_key(self._keys),
+            size.sizes,
+            self._cancelled(),
+            self._replayed(),
+            self._followed(),
+            self._jobs[self._job(self._choices)],
+            size.memory,
+            size.payloads,
+        )
+
+    def _size(self, batch: bool) -> _Size:
+        """Draw how large a submission is."""
+        choices, memory, payload = self._choices, self._memory, self._payload
+        sizes = tuple(self._configurations(choices) for _ in range(self._requests(choices) if batch else 1))
+        return _Size(
+            sizes,
             memory=() if memory is None else tuple(memory(choices, size) for size in sizes),
             payloads=() if payload is None else payload(choices, len(sizes)),
         )

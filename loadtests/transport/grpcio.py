@@ -42,9 +42,10 @@ class GrpcioChannel:
         ]
         return _Method(itertools.cycle(calls), tuple(metadata), timeout)
 
-    def exchange(self, method: _Method, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
+    def exchange(self, method: _Method, message: bytes, own: Header | None = None, timeout: float | None = None) -> Reply:
         """Make one call and wait for its end; failures are replies, too. Raises ValueError for metadata that cannot travel."""
-        metadata = (*method.metadata, *[(name.decode(), _value(name, value)) for name, value in extra])
+        extra = () if own is None else ((own[0].decode(), _value(*own)),)
+        metadata = (*method.metadata, *extra)
         limit = method.timeout if timeout is None else timeout
         try:
             answer, call = next(method.calls).with_call(message, timeout=limit, metadata=metadata or None)
@@ -54,21 +55,21 @@ class GrpcioChannel:
             return Reply(Code.UNIMPLEMENTED, "no message, where there is to be one")
         return Reply(Code.OK, "", answer, _raw(call.initial_metadata()), _raw(call.trailing_metadata()))
 
-    def start(
+    def start(  # noqa: PLR0917 - as the protocol has it
         self,
         method: _Method,
         message: bytes,
         done: Callable[[Reply, Any], object],
         token: Any = None,
-        extra: tuple[Header, ...] = (),
+        own: Header | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Make one call in a greenlet of its own, and have `done` called with its reply and `token`, in the hub, when it is over."""
+        """Make one call in a greenlet, and have `done` called with its reply and `token`, in the hub, when it is over."""
         loop = get_hub().loop
 
         def exchange() -> None:
             try:
-                reply = self.exchange(method, message, extra, timeout)
+                reply = self.exchange(method, message, own, timeout)
             except ValueError as error:
                 reply = Reply(Code.INTERNAL, f"the request cannot be sent: {error}")
             loop.run_callback(done, reply, token)

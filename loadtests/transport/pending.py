@@ -11,8 +11,8 @@ from harness.grpcmeta import Header, encode_timeout
 from loadtests.transport.reply import Reply
 
 
-def _nobody(reply: Reply, token: object) -> None:
-    """Wake nobody: the default of a call that is looked at instead."""
+def nobody(reply: Reply, token: object) -> None:
+    """Wake nobody: for calls that are looked at instead."""
 
 
 class Method:
@@ -31,25 +31,32 @@ class Call:
 
     `timeout` is how many seconds it has from `now` on (None: as many as the method has), `deadline` when it has to be over.
     It is `usual` as long as its headers are those of its method and its own. `reply` is set once it is over; `wake` is for
-    whoever waits for that and is called with the `token`, but not by the connection.
+    whoever waits for that: it is called with reply and `token`, but not by the connection.
     """
 
     # Defaults of the class cost nothing per call.
-    wake: Callable[[Reply, Any], object] = staticmethod(_nobody)
-    token: Any = None
     reply: Reply | None = None
     usual = True
     moves = 0
     stream = 0
     head: Sequence[Header] = ()
-    data: bytes | MessageReader | None = None
+    data: MessageReader | None = None
 
-    def __init__(
-        self, method: Method, body: bytes, now: float, timeout: float | None = None, extra: tuple[Header, ...] = ()
+    def __init__(  # noqa: PLR0917 - made once per call, and names of arguments take time
+        self,
+        method: Method,
+        body: bytes,
+        now: float,
+        timeout: float | None = None,
+        extra: tuple[Header, ...] = (),
+        wake: Callable[[Reply, Any], object] = nobody,
+        token: Any = None,
     ) -> None:
         self.method = method
-        self.extra = extra
         self.body = body
+        self.extra = extra
+        self.wake = wake
+        self.token = token
         if timeout is None:
             timeout = method.timeout
         else:

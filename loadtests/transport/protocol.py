@@ -11,16 +11,18 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 import ngh2
 from ngh2 import DataReceived, Event, ResponseReceived, StreamClosed, TrailersReceived
 
 from harness.grpcframing import MAX_MESSAGE, PREFIX, MessageError, MessageReader
+from harness.grpcmeta import Header
 from harness.grpcstatus import Code, H2Error, code_of_reset, name_of_h2_error
 from loadtests.transport.pending import Call
 from loadtests.transport.reply import Reply
-from loadtests.transport.response import PLAIN_OK, conclude, is_grpc
+from loadtests.transport.response import OK_TRAILER, conclude, is_grpc
 
 STREAM_WINDOW = 4 << 20
 """Octets that the peer may send on one stream before we acknowledge some."""
@@ -56,9 +58,11 @@ class Connection:
         self._last_stream = last_stream
         self._calls: dict[int, Call] = {}
         self._waiting: deque[Call] = deque()
+        self._half_closed: set[int] = set()
+        self._usual_head: Sequence[Header] = ()
         self._open = 0
         self._most_open = 0
-        self._room = 0
+        self._most_now = 0
         self._h2 = ngh2.Connection(ngh2.Role.CLIENT, _CONFIGURATION)
         self._h2.initiate_connection({ngh2.Setting.ENABLE_PUSH: 0, ngh2.Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW})
         self._h2.set_local_window_size(CONNECTION_WINDOW)
@@ -86,7 +90,7 @@ class Connection:
 
     def submit(self, call: Call, now: float) -> None:
         """Make a call, at once or, in turn, when the peer allows it."""
-        if not self._room:
+        if self._open >= self._most_now:
             if self.draining or self.over is not None:
                 self._orphan(call, "the connection takes no more calls")
             else:
@@ -103,21 +107,20 @@ class Connection:
             return
         self._calls[stream] = call
         self._open += 1
-        self._room -= 1
         if stream + 2 > self._last_stream:
             self._drain("the connection has no stream ids left")
 
     def _make_room(self, now: float) -> None:
-        """Make the calls that wait, as many as the peer allows; `_room` counts those that need not wait then."""
+        """Make the calls that wait, as many as the peer allows."""
         waiting = self._waiting
-        self._room = 0 if self.draining or self.over is not None else max(0, self._most_open - self._open)
-        while waiting and self._room:
+        self._most_now = 0 if self.draining or self.over is not None else self._most_open
+        while waiting and self._open < self._most_now:
             call = waiting.popleft()
             if call.reply is None:
                 call.usual = False  # less time is left than usual
                 self.submit(call, now)
         if waiting:
-            self._room = 0
+            self._most_now = 0  # further ones have to wait in turn
 
     def cancel(self, call: Call, reply: Reply) -> bool:
         """End a call from this side, if it is one of this connection; return whether it is. `finished` does not show it."""
@@ -126,7 +129,8 @@ class Connection:
             self._reset(call.stream, H2Error.CANCEL)
         elif call in self._waiting:
             self._waiting.remove(call)
-            self._room = 0 if self._waiting or not self.ready else max(0, self._most_open - self._open)
+            if not self._waiting and not self.draining:
+                self._most_now = self._most_open
         else:
             return False
         call.reply = reply
@@ -169,7 +173,7 @@ class Connection:
         if self.over is not None:
             return
         self.over = reason
-        self._room = 0
+        self._most_now = 0
         calls, waiting = list(self._calls.values()), self._waiting
         self._calls, self._waiting = {}, deque()
         for call in calls:
@@ -180,64 +184,86 @@ class Connection:
             else:
                 self._finish(call, Reply(code, reason))
 
-    def _handle(self, now: float) -> None:  # noqa: C901, PLR0912 - a call costs four turns of this loop, hence no functions
-        """See to what nghttp2 has to tell; the usual answer is three events and a closed stream."""
-        calls, finished, limit = self._calls, self.finished, self._message_limit
-        answered, closed = 0, 0  # the stream answered last, unless it is closed already; how many are closed
-        half_closed: list[int] = []
+    def _handle(self, now: float) -> None:
+        """See to what nghttp2 has to tell: the usual answer, whole and OK, at once, anything else event by event."""
         events: list[Any] = self._h2.events()
-        for event in events:
-            kind = type(event)  # not isinstance: events are final
+        calls, limit, finished = self._calls, self._message_limit, self.finished
+        place, most, closed = 0, len(events), 0
+        while place < most:
+            event = events[place]
+            place += 1
+            kind = type(event)  # not isinstance: events are final, and this runs more than once per call
             if kind is DataReceived:
                 call = calls.get(event.stream_id)
-                if call is not None:
-                    octets = event.data
+                if call is not None and call.data is None and place + 1 < most:
+                    trailers, end, octets = events[place], events[place + 1], event.data
                     size = len(octets) - PREFIX
-                    if call.data is None and size == int.from_bytes(octets[:PREFIX], "big") and size <= limit and not event.end_stream:
-                        call.data = octets  # the whole message and not compressed, as nearly always
-                    else:
-                        self._take_data(call, event, half_closed)
-            elif kind is TrailersReceived:
-                if answered:
-                    half_closed.append(answered)
-                answered = event.stream_id
-                call = calls.pop(answered, None)
-                if call is None:
-                    answered = 0
-                else:
-                    trailers, data = event.headers, call.data
-                    if trailers == PLAIN_OK and type(data) is bytes:
-                        call.reply = _new(Reply, (_OK, "", data[PREFIX:], call.head, trailers))
-                    else:
-                        call.reply = conclude(call.head, trailers, data, limit)
-                    finished.append(call)
-            elif kind is StreamClosed:
-                closed += 1
-                stream = event.stream_id
-                if stream == answered:
-                    answered = 0
-                elif stream in calls:
-                    self._cut_off(calls.pop(stream), event)
-                elif stream in half_closed:
-                    half_closed.remove(stream)
-            elif kind is ResponseReceived:
+                    if (
+                        type(trailers) is TrailersReceived
+                        and type(end) is StreamClosed
+                        and trailers.stream_id == end.stream_id == call.stream
+                        and trailers.headers[:1] == OK_TRAILER
+                        and 0 <= size <= limit
+                        and octets.startswith(size.to_bytes(PREFIX, "big"))
+                        and (call.head == self._usual_head or self._is_usual(call.head))
+                    ):
+                        del calls[call.stream]
+                        call.reply = _new(Reply, (_OK, "", octets[PREFIX:], call.head, trailers.headers))
+                        finished.append(call)
+                        closed += 1
+                        place += 2
+                        continue
+            elif kind is ResponseReceived and not event.end_stream:
                 call = calls.get(event.stream_id)
                 if call is not None:
-                    if event.end_stream:
-                        self._take_last_head(call, event, half_closed)
-                    else:
-                        call.head = event.headers
-            else:
-                self._handle_rarely(event, now)
-        if answered:
-            half_closed.append(answered)
-        for stream in half_closed:
+                    call.head = event.headers
+                continue
+            self._handle_one(event, now)
+        for stream in self._half_closed:
             # The peer has answered before it had heard us out: it will not read the rest.
             self._reset(stream, H2Error.NO_ERROR)
+        self._half_closed.clear()
         self._open -= closed
         self._make_room(now)
 
-    def _take_data(self, call: Call, event: DataReceived, half_closed: list[int]) -> None:
+    def _is_usual(self, headers: Sequence[Header]) -> bool:
+        """Whether a response begins as gRPC's do; if so, others that begin in the same way are known by that."""
+        if not is_grpc(headers):
+            return False
+        self._usual_head = headers
+        return True
+
+    def _handle_one(self, event: Event, now: float) -> None:
+        """See to one event; rarer ones are seen to elsewhere."""
+        calls = self._calls
+        match event:
+            case ResponseReceived(stream, headers):
+                call = calls.get(stream)
+                if call is not None:
+                    self._answered(call, conclude((), headers, None, self._message_limit))
+            case DataReceived(stream):
+                call = calls.get(stream)
+                if call is not None:
+                    self._take_data(call, event)
+            case TrailersReceived(stream, headers):
+                call = calls.get(stream)
+                if call is not None:
+                    self._answered(call, conclude(call.head, headers, call.data, self._message_limit))
+            case StreamClosed(stream):
+                self._open -= 1
+                self._half_closed.discard(stream)
+                if stream in calls:
+                    self._cut_off(calls.pop(stream), event)
+            case _:
+                self._handle_rarely(event, now)
+
+    def _answered(self, call: Call, reply: Reply) -> None:
+        """Take note that the peer has said all there is to say of a call; its stream is closed once it has heard us out."""
+        del self._calls[call.stream]
+        self._half_closed.add(call.stream)
+        self._finish(call, reply)
+
+    def _take_data(self, call: Call, event: DataReceived) -> None:
         octets = event.data
         if octets and is_grpc(call.head):
             try:
@@ -245,23 +271,13 @@ class Connection:
             except MessageError as error:
                 self._give_up(call, Reply(error.code, str(error)))
                 return
-        if event.end_stream and self._calls.pop(call.stream, None) is not None:
-            half_closed.append(call.stream)
-            self._finish(call, conclude(call.head, (), call.data, self._message_limit))
+        if event.end_stream:
+            self._answered(call, conclude(call.head, (), call.data, self._message_limit))
 
     def _reader_of(self, call: Call) -> MessageReader:
-        if isinstance(call.data, MessageReader):
-            return call.data
-        reader = MessageReader(self._message_limit)
-        if call.data is not None:
-            reader.feed(call.data)
-        call.data = reader
-        return reader
-
-    def _take_last_head(self, call: Call, event: ResponseReceived, half_closed: list[int]) -> None:
-        del self._calls[call.stream]
-        half_closed.append(call.stream)
-        self._finish(call, conclude((), event.headers, None, self._message_limit))
+        if call.data is None:
+            call.data = MessageReader(self._message_limit)
+        return call.data
 
     def _cut_off(self, call: Call, event: StreamClosed) -> None:
         """See to a call whose stream is closed before its response was complete."""
@@ -303,7 +319,7 @@ class Connection:
 
     def _drain(self, reason: str) -> None:
         self.draining = True
-        self._room = 0
+        self._most_now = 0
         waiting, self._waiting = self._waiting, deque()
         for call in waiting:
             self._orphan(call, reason)

@@ -35,7 +35,7 @@ class Reply(NamedTuple):
 class Channel(Protocol):
     """Connections to one endpoint, on which unary calls of any method can be made by many greenlets at once.
 
-    `extra` are headers of one call only, as they travel. A `timeout` given with a call takes the place of the method's own.
+    `own` is a header of one call only, as it travels. A `timeout` given with a call takes the place of the method's own.
     """
 
     def method(self, path: str, metadata: Metadata = (), timeout: float | None = None) -> Any:
@@ -44,21 +44,21 @@ class Channel(Protocol):
         Raises ValueError for metadata that cannot travel.
         """
 
-    def exchange(self, method: Any, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
+    def exchange(self, method: Any, message: bytes, own: Header | None = None, timeout: float | None = None) -> Reply:
         """Make one call and wait for its end; failures are replies, too."""
 
-    def start(
+    def start(  # noqa: PLR0917 - names of arguments take time
         self,
         method: Any,
         message: bytes,
         done: Callable[[Reply, Any], object],
         token: Any = None,
-        extra: tuple[Header, ...] = (),
+        own: Header | None = None,
         timeout: float | None = None,
-    ) -> None:
+    ) -> object:
         """Make one call, and have `done` called with its reply and `token`, in the hub, when it is over.
 
-        That is never before this returns.
+        That is never before this returns. What it returns means something to the channel only.
         """
 
     def close(self) -> None:

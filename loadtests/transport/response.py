@@ -9,8 +9,8 @@ from harness.grpcmeta import Header
 from harness.grpcstatus import Code, code_of_http, code_of_text, decode_message
 from loadtests.transport.reply import Reply
 
-PLAIN_OK = ((b"grpc-status", b"0"),)
-"""The trailers of nearly every answer that is OK."""
+OK_TRAILER = ((b"grpc-status", b"0"),)
+"""How the trailers of nearly every answer that is OK begin."""
 
 
 def is_grpc(head: Sequence[Header]) -> bool:
@@ -24,7 +24,7 @@ def is_grpc(head: Sequence[Header]) -> bool:
     return status == b"200" and (not content_type or content_type.startswith(b"application/grpc"))
 
 
-def conclude(head: Sequence[Header], trailers: Sequence[Header], data: bytes | MessageReader | None, limit: int) -> Reply:
+def conclude(head: Sequence[Header], trailers: Sequence[Header], data: MessageReader | None, limit: int) -> Reply:
     """Return the outcome of a response that is complete. A trailers-only response has its headers in `trailers`.
 
     A `grpc-status` is what counts, wherever it stands; without one the HTTP status is. A message is expected of OK only.
@@ -42,9 +42,9 @@ def conclude(head: Sequence[Header], trailers: Sequence[Header], data: bytes | M
     return Reply(code, details, b"", head, trailers)
 
 
-def _conclude_ok(head: Sequence[Header], trailers: Sequence[Header], data: bytes | MessageReader | None, limit: int) -> Reply:
+def _conclude_ok(head: Sequence[Header], trailers: Sequence[Header], data: MessageReader | None, limit: int) -> Reply:
     try:
-        packed = data.finish() if isinstance(data, MessageReader) else data
+        packed = None if data is None else data.finish()
         if packed is None:
             return Reply(Code.UNIMPLEMENTED, "no message, where there is to be one", b"", head, trailers)
         message = packed[PREFIX:] if not packed[0] else unpack(packed, _find(b"grpc-encoding", head), limit)

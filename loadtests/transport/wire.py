@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
-import gevent
 import ngh2
 from gevent import get_hub, getcurrent
 from ngh2 import NeverIndexedHeader
@@ -19,7 +19,7 @@ from harness.grpcmeta import Header, Metadata, encode_metadata
 from harness.grpcstatus import Code
 from harness.wire import client_context
 from loadtests.transport.link import Dialled, Link, clock
-from loadtests.transport.pending import Call, Method
+from loadtests.transport.pending import Call, Method, nobody
 from loadtests.transport.protocol import LAST_STREAM, Connection
 from loadtests.transport.reply import Reply
 
@@ -75,9 +75,8 @@ class WireChannel:
         self._scheme = b"http" if context is None else b"https"
         self._gzip = gzip
         self._last_stream = last_stream
-        self._slots = [_Slot() for _ in range(connections)]
-        self._large_slots = [_Slot() for _ in range(connections)]
-        self._turn = 0
+        self._turns = itertools.cycle([_Slot() for _ in range(connections)])
+        self._large_turns = itertools.cycle([_Slot() for _ in range(connections)])
         self._links: set[Link] = set()
         self._closed = False
         self._jitter = random.Random()  # noqa: S311 - nothing secret
@@ -100,61 +99,45 @@ class WireChannel:
         """Return what calls of a method are made by. Raises ValueError for metadata that cannot travel."""
         return Method((*self._headers_of(path), *encode_metadata(metadata)), timeout)
 
-    def exchange(self, method: Method, message: bytes, extra: tuple[Header, ...] = (), timeout: float | None = None) -> Reply:
+    def exchange(self, method: Method, message: bytes, own: Header | None = None, timeout: float | None = None) -> Reply:
         """Make one call and wait for its end; failures are replies, too."""
-        call = self._begin(method, message, extra, timeout, getcurrent().switch, None)
-        if call.reply is not None:
-            # Others have their turn even if everything fails at once.
-            gevent.sleep(0)
-            return call.reply
+        call = self.start(method, message, getcurrent().switch, None, own, timeout)
         try:
             reply: Reply = get_hub().switch()[0]
-        finally:
-            if call.reply is None:
-                self._abandon(call)
+        except BaseException:
+            self._abandon(call)
+            raise
         return reply
 
-    def start(
+    def start(  # noqa: PLR0917 - as the protocol has it
         self,
         method: Method,
         message: bytes,
         done: Callable[[Reply, Any], object],
         token: Any = None,
-        extra: tuple[Header, ...] = (),
+        own: Header | None = None,
         timeout: float | None = None,
-    ) -> None:
-        """Make one call, and have `done` called with its reply and `token`, in the hub, when it is over."""
-        call = self._begin(method, message, extra, timeout, done, token)
-        if call.reply is not None:
-            get_hub().loop.run_callback(done, call.reply, token)
-
-    def _begin(  # noqa: PLR0917 - made once per call, and names of arguments take time
-        self,
-        method: Method,
-        message: bytes,
-        extra: tuple[Header, ...],
-        timeout: float | None,
-        wake: Callable[[Reply, Any], object],
-        token: Any,
     ) -> Call:
-        if extra:
-            extra = tuple([_new(NeverIndexedHeader, header) for header in extra])
+        """Make one call, and have `done` called with its reply and `token`, in the hub, when it is over."""
         body = pack(message, gzip=True) if self._gzip else len(message).to_bytes(PREFIX, "big") + message
         now = clock()
-        call = Call(method, body, now, timeout, extra)
-        call.wake = wake
-        call.token = token
-        slots = self._slots if len(message) <= LARGE else self._large_slots
-        turn = self._turn = (self._turn + 1) % len(slots)
-        link = slots[turn].link
-        if link is None:
-            self._submit(call, slots[turn])
-        else:
+        extra: tuple[Header, ...] = () if own is None else (_new(NeverIndexedHeader, own),)
+        call = Call(method, body, now, timeout, extra, done, token)
+        slot = next(self._turns if len(message) <= LARGE else self._large_turns)
+        link = slot.link
+        if link is not None:
             link.submit(call, now)
+        else:
+            self._submit(call, slot)
+            if call.reply is not None:
+                get_hub().loop.run_callback(_deliver, call)
         return call
 
     def _abandon(self, call: Call) -> None:
         """Let go of a call whose greenlet is killed."""
+        call.wake = nobody
+        if call.reply is not None:
+            return
         reply = Reply(Code.CANCELLED, "the caller gave up")
         for link in self._links:
             link.cancel(call, reply)
@@ -186,8 +169,7 @@ class WireChannel:
         if call.reply is not None:
             return  # its caller gave up in the meantime
         self._submit(call, slot)
-        if call.reply is not None:
-            call.wake(call.reply, call.token)
+        _deliver(call)
 
     def _open(self, slot: _Slot) -> Link:
         core = Connection(last_stream=self._last_stream)
@@ -219,6 +201,12 @@ class WireChannel:
         self._closed = True
         for link in list(self._links):
             link.close("the connection was closed")
+
+
+def _deliver(call: Call) -> None:
+    """Wake whoever waits for a call, if it is over."""
+    if call.reply is not None:
+        call.wake(call.reply, call.token)
 
 
 def wire_channel(endpoint: Endpoint, connections: int = 1) -> WireChannel:

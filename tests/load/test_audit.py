@@ -20,16 +20,18 @@ from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb
 from harness.workload import Follow, Workload
 from loadtests.audit import ATTEMPTS, Audit, Step
-from loadtests.ledger import Doubt, LoadLedger, TrackedJob
+from loadtests.ledger import Doubt, LoadLedger
+from loadtests.lifecycle import TrackedJob
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Ask, run_waiting
+from loadtests.receipts import Ids, ids_in
 from loadtests.transport.calls import Transport, Watchers, open_transport
 from loadtests.workload import Submission
 from tests.load.test_driver import endpoint_at
 
 KEYS = random.Random(11)  # noqa: S311 - nothing secret
 FOLLOW = Follow(poll_min=0.001, poll_max=0.002)
-Reply = Message | str
+Reply = Message | Ids | str
 """A response, or the code of an error."""
 
 
@@ -37,8 +39,8 @@ def submission(*sizes: int) -> Submission:
     return Submission(Rpc.EXECUTE if len(sizes) == 1 else Rpc.BATCH, random_key(KEYS), sizes, False, False)
 
 
-def ids(*names: str) -> Message:
-    return pb.ExecuteControllerJobResponse(job_execution_ids=names)
+def ids(*names: str) -> Ids:
+    return ids_in([list(names)])
 
 
 def status(name: str) -> Message:
@@ -85,7 +87,7 @@ def asked(*sizes: int) -> tuple[LoadLedger, Submission]:
 def followed(*statuses: Status | None) -> tuple[LoadLedger, tuple[TrackedJob, ...]]:
     """Return books with jobs that their user left in these statuses."""
     ledger, offer = asked(len(statuses))
-    jobs = ledger.acknowledged(offer, (tuple(f"job-{place}" for place in range(len(statuses))),), "call")
+    jobs = ledger.acknowledged(offer, ids(*(f"job-{place}" for place in range(len(statuses)))), "call")
     for job, seen in zip(jobs, statuses, strict=True):
         if seen is not None:
             ledger.saw_status(job, seen, "call")
@@ -152,7 +154,7 @@ def test_results_are_fetched_only_if_the_scenario_says_so() -> None:
 def test_a_doubtful_replay_is_repeated_and_has_to_agree() -> None:
     ledger, (job,) = followed(Status.RUNNING)
     offer = submission(1)
-    ledger.replay_failed(Doubt(offer, (("job-0",),), (job,)), "DEADLINE_EXCEEDED", "call")
+    ledger.replay_failed(Doubt(offer, ids("job-0"), (job,)), "DEADLINE_EXCEEDED", "call")
     audited(ledger, Endpoint(EXECUTE=[ids("other")], STATUS=[status("RUNNING")]))
     books = ledger.summary()
     assert (books.replays, books.duplicated) == (1, 1)

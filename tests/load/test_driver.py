@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -25,12 +24,14 @@ from harness.server.embedded_thread import background_server
 from harness.server.settings import ServerSettings
 from harness.stubs import service_pb2 as pb
 from harness.workload import Follow, Workload
+from loadtests.answers import ids_of
 from loadtests.driver import Driver, Workshop
 from loadtests.engine import Engine, Timers
 from loadtests.ledger import LoadLedger
 from loadtests.patience import Patience
 from loadtests.payloads import Payloads
 from loadtests.program import Answer, Ask, Program, run_waiting
+from loadtests.receipts import ids_in
 from loadtests.recording import Recording
 from loadtests.transport.calls import Watchers, open_transport
 from loadtests.workload import RETRY_MIN, Chooser
@@ -51,7 +52,7 @@ class Told(Patience):
         self._tell = tell
 
     @property
-    def by(self) -> float | None:  # type: ignore[override] - whoever reads it sees no difference
+    def by(self) -> float | None:  # type: ignore[override]
         return self._tell()
 
 
@@ -166,8 +167,7 @@ def test_a_full_queue_is_waited_out_with_the_same_submission() -> None:
         two = Workload(configurations_per_request=Counts(min=2, max=2))
 
         def make_room(_: float) -> None:
-            response = cast("pb.ExecuteControllerJobResponse", hog.calls[0][1].response)
-            request = Requests(endpoint).cancel(response.job_execution_ids)
+            request = Requests(endpoint).cancel([job_id.decode() for job_id in ids_of(hog.calls[0][1].response).flat])
             hog.transport.call(Ask(Rpc.CANCEL, request.SerializeToString()))
 
         def by() -> float | None:
@@ -285,7 +285,7 @@ def test_polling_without_rest_still_rests_when_calls_fail() -> None:
 
     def call(ask: Ask) -> Answer:
         if ask.rpc is Rpc.EXECUTE:
-            return Answer(ask.rpc, "OK", pb.ExecuteControllerJobResponse(job_execution_ids=["a"]), None, 0, 1, b"1")
+            return Answer(ask.rpc, "OK", ids_in([["a"]]), None, 0, 1, b"1")
         status = next(left, None)
         if status is not None:
             return Answer(ask.rpc, "OK", pb.GetControllerJobStatusResponse(status=status), None, 2, 3, b"2")

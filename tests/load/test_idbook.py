@@ -3,37 +3,66 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.idbook import IdBook, repeated
+from loadtests.idbook import MOST_QUICK, IdBook, repeated
 
-IDS = st.lists(st.text(max_size=8), max_size=60)
+FEW = st.binary(max_size=1)
+"""So short that most are met again."""
+ANY = st.binary(max_size=8)
+IDS = st.lists(FEW | ANY, max_size=60)
+ANSWERS = st.lists(st.tuples(IDS | st.lists(ANY, unique=True, max_size=60), st.booleans()), max_size=6)
+"""Ids as they come in together, and whether they may take more memory."""
 KEY = b"of this test"
+KEYS = st.sampled_from([None, KEY])
 few = settings(max_examples=25)  # a book is half a megabyte, and several are made each time
 
 
-def book_of(ids: list[str], key: bytes | None = KEY) -> IdBook:
+def book_of(ids: list[bytes], key: bytes | None = KEY, *, quick: bool = False) -> IdBook:
     book = IdBook(key)
-    for job_id in ids:
-        book.add(job_id)
+    book.add_all(ids, quick=quick)
     return book
 
 
-@few
-@given(IDS, st.sampled_from([None, KEY]))
-def test_an_id_is_new_once(ids: list[str], key: bytes | None) -> None:
-    book, seen = IdBook(key), set[str]()
-    for job_id in ids:
-        assert book.add(job_id) == (job_id not in seen)
+def one_by_one(ids: list[bytes], seen: set[bytes]) -> list[int]:
+    """Return which of some ids are not new, and note them all: the plain way."""
+    again = []
+    for place, job_id in enumerate(ids):
+        if job_id in seen:
+            again.append(place)
         seen.add(job_id)
-    assert len(book) == len(seen)
+    return again
+
+
+@given(ANSWERS, KEYS, st.sampled_from([0, 1, 20, MOST_QUICK]))
+def test_ids_that_come_together_are_told_apart_as_one_by_one(
+    answers: list[tuple[list[bytes], bool]], key: bytes | None, most_quick: int
+) -> None:
+    book, seen = IdBook(key, most_quick), set[bytes]()
+    for ids, quick in answers:
+        assert book.add_all(ids, quick=quick) == one_by_one(ids, seen)
+        assert len(book) == len(seen)
+    assert book.digests() == book_of(list(seen), key).digests()
+
+
+@given(st.lists(ANY, unique=True, min_size=1, max_size=60), st.data())
+def test_an_id_that_comes_again_is_named_wherever_it_stands(ids: list[bytes], data: st.DataObject) -> None:
+    book = IdBook()
+    assert book.add_all(ids, quick=True) == []
+    again = data.draw(st.sampled_from(ids))
+    fresh = [b"fresh %d" % number for number in range(9)]
+    place = data.draw(st.integers(0, 9))
+    assert book.add_all([*fresh[:place], again, *fresh[place:]], quick=True) == [place]
+    assert len(book) == len(ids) + 9
 
 
 @few
 @given(IDS)
-def test_digests_are_in_order_and_eight_octets_each(ids: list[str]) -> None:
+def test_digests_are_in_order_and_eight_octets_each(ids: list[bytes]) -> None:
     octets = book_of(ids).digests()
     numbers = [int.from_bytes(octets[at : at + 8], "little") for at in range(0, len(octets), 8)]
     assert numbers == sorted(set(numbers))
@@ -41,20 +70,31 @@ def test_digests_are_in_order_and_eight_octets_each(ids: list[str]) -> None:
 
 
 @few
-@given(IDS)
-def test_digests_depend_on_the_key_and_not_on_the_order(ids: list[str]) -> None:
-    assert book_of(ids).digests() == book_of(ids[::-1]).digests()
+@given(IDS, st.booleans())
+def test_digests_depend_on_the_key_and_not_on_the_order_or_the_way(ids: list[bytes], quick: bool) -> None:
+    assert book_of(ids, quick=quick).digests() == book_of(ids[::-1]).digests()
     assert not ids or book_of(ids, b"another").digests() != book_of(ids).digests()
 
 
 @few
-@given(st.lists(IDS, max_size=4))
-def test_what_several_books_hold_is_counted_once_for_every_book_too_many(books: list[list[str]]) -> None:
-    given_out = sum(len(set(ids)) for ids in books)
-    assert repeated([book_of(ids).digests() for ids in books]) == given_out - len({job_id for ids in books for job_id in ids})
+@given(st.lists(st.tuples(IDS, st.booleans()), max_size=4))
+def test_what_several_books_hold_is_counted_once_for_every_book_too_many(books: list[tuple[list[bytes], bool]]) -> None:
+    given_out = sum(len(set(ids)) for ids, _ in books)
+    digests = [book_of(ids, quick=quick).digests() for ids, quick in books]
+    assert repeated(digests) == given_out - len({job_id for ids, _ in books for job_id in ids})
 
 
 def test_the_ends_of_the_range_are_compared_as_well() -> None:
     edges = array("Q", [0, (1 << 56) - 1, 1 << 56, (1 << 64) - 1]).tobytes()
     assert repeated([edges, edges]) == 4
     assert repeated([edges]) == repeated([]) == 0
+
+
+@pytest.mark.parametrize("size", [len, lambda ids: len(ids) + 1])
+def test_a_set_that_is_full_is_not_made_larger(size: Callable[[list[bytes]], int]) -> None:
+    ids = [b"%d" % number for number in range(100)]
+    book = IdBook(most_quick=size(ids))
+    book.add_all(ids, quick=True)
+    more = [b"%d" % number for number in range(90, 190)]
+    assert book.add_all(more, quick=True) == list(range(10))
+    assert (len(book), len(book.digests())) == (190, 190 * 8)

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from harness.history import Rpc
 from harness.ids import random_key
 from harness.model import TERMINAL, ResultStatus, Status, first_illegal_move
-from loadtests.ledger import SHOWN_IN_FULL, Doubt, Ids, LoadLedger, TrackedJob, merge
+from loadtests.ledger import Doubt, LoadLedger
+from loadtests.ledgers import merge
+from loadtests.lifecycle import TrackedJob
+from loadtests.receipts import Ids, ids_in
+from loadtests.violations import SHOWN_IN_FULL
 from loadtests.workload import Submission
 
 KEYS = random.Random(7)  # noqa: S311 - nothing secret
@@ -22,12 +26,17 @@ def submission(*sizes: int) -> Submission:
     return Submission(Rpc.EXECUTE if len(sizes) == 1 else Rpc.BATCH, random_key(KEYS), sizes, False, False)
 
 
+def ids_of(*several: tuple[str, ...]) -> Ids:
+    """Return the ids of an answer: some for each of its requests."""
+    return ids_in([list(ids) for ids in several])
+
+
 def opened(*ids: str, status: Status | None = None) -> tuple[LoadLedger, tuple[TrackedJob, ...]]:
     """Return books with the jobs of one acknowledged request, and these jobs."""
     ledger, offer = LoadLedger(), submission(len(ids))
     ledger.offered(offer)
     ledger.sent(offer)
-    jobs = ledger.acknowledged(offer, (ids,), "call-1")
+    jobs = ledger.acknowledged(offer, ids_of(ids), "call-1")
     if status is not None:
         for job in jobs:
             ledger.saw_status(job, status, "call-2")
@@ -42,9 +51,9 @@ def test_a_run_without_faults_breaks_nothing_and_adds_up() -> None:
     ledger, offer = LoadLedger(), submission(2, 1)
     ledger.offered(offer)
     ledger.sent(offer)
-    jobs = ledger.acknowledged(offer, (("a", "b"), ("c",)), "call-1")
-    assert [job.id for job in jobs] == ["a", "b", "c"]
-    ledger.replayed(offer, (("a", "b"), ("c",)), (("a", "b"), ("c",)), "call-2")
+    jobs = ledger.acknowledged(offer, ids_of(("a", "b"), ("c",)), "call-1")
+    assert [job.text for job in jobs] == ["a", "b", "c"]
+    ledger.replayed(offer, ids_of(("a", "b"), ("c",)), ids_of(("a", "b"), ("c",)), "call-2")
     for job, last, result in (
         (jobs[0], Status.SUCCEEDED, ResultStatus.SUCCESS),
         (jobs[1], Status.FAILED, ResultStatus.USER_FAILURE),
@@ -77,7 +86,7 @@ def test_a_run_without_faults_breaks_nothing_and_adds_up() -> None:
 def test_wrong_ids_in_an_answer_are_noticed(sizes: tuple[int, ...], ids: tuple[tuple[str, ...], ...], requirement: str) -> None:
     ledger, offer = LoadLedger(), submission(*sizes)
     ledger.sent(offer)
-    ledger.acknowledged(offer, ids, "call-9")
+    ledger.acknowledged(offer, ids_of(*ids), "call-9")
     assert broken(ledger) == [requirement]
     assert "request id call-9" in ledger.summary().violations[0].observed
 
@@ -87,7 +96,7 @@ def test_an_id_that_another_submission_had_is_noticed_even_when_that_is_long_set
     ledger.settle(job)
     again = submission(2)
     ledger.sent(again)
-    assert [job.id for job in ledger.acknowledged(again, (("b", "a"),), "call-3")] == ["b"]
+    assert [job.text for job in ledger.acknowledged(again, ids_of(("b", "a")), "call-3")] == ["b"]
     assert broken(ledger) == ["EXEC-03"]
     assert ledger.summary().acknowledged_jobs == 2
 
@@ -95,8 +104,8 @@ def test_an_id_that_another_submission_had_is_noticed_even_when_that_is_long_set
 @pytest.mark.parametrize(("sizes", "requirement"), [((2,), "IDEM-01"), ((1, 1), "BATCH-05")])
 def test_a_replay_with_other_ids_or_a_denial_is_noticed(sizes: tuple[int, ...], requirement: str) -> None:
     ledger, offer = LoadLedger(), submission(*sizes)
-    ledger.replayed(offer, (("a",), ("b",)), (("b",), ("a",)), "call-1")
-    doubt = Doubt(offer, (("a",), ("b",)), ())
+    ledger.replayed(offer, ids_of(("a",), ("b",)), ids_of(("b",), ("a",)), "call-1")
+    doubt = Doubt(offer, ids_of(("a",), ("b",)), ())
     ledger.replay_failed(doubt, "NOT_FOUND", "call-2")
     ledger.replay_failed(doubt, "UNAVAILABLE", "call-3")
     ledger.replay_failed(doubt, "INTERNAL", "call-4")
@@ -157,7 +166,7 @@ def test_unanswered_submissions_are_unknown_until_they_are_resolved() -> None:
     ledger.refused(refused)
     assert ledger.unknown == (lost, resolved)
     ledger.sent(resolved)
-    ledger.acknowledged(resolved, (("a",),), "call")
+    ledger.acknowledged(resolved, ids_of(("a",)), "call")
     books = ledger.summary()
     assert (books.submissions, books.unknown_submissions, books.acknowledged_jobs, books.unfinished) == (3, 1, 1, 1)
     assert (books.attempted_jobs, books.unknown_jobs) == (5, 3)
@@ -262,7 +271,7 @@ def test_jobs_that_are_left_alone_are_neither_unfinished_nor_asked_for() -> None
 def test_a_result_belongs_to_its_own_configuration() -> None:
     ledger, offer = LoadLedger(), submission(2, 2)
     ledger.sent(offer)
-    jobs = ledger.acknowledged(offer, (("a", "b"), ("c", "d")), "call-1")
+    jobs = ledger.acknowledged(offer, ids_of(("a", "b"), ("c", "d")), "call-1")
     assert [job.place for job in jobs] == [0, 1, 2, 3]
     for job, shown in zip(jobs, (0, 2, 1, None), strict=True):
         ledger.saw_result(job, ResultStatus.SUCCESS, "call-2", shown)
@@ -271,11 +280,11 @@ def test_a_result_belongs_to_its_own_configuration() -> None:
 
 @pytest.mark.parametrize(
     ("again", "duplicated", "requirements"),
-    [((("a", "b"),), 0, []), ((("b", "a"),), 0, ["IDEM-01"]), ((("a", "x"),), 1, ["IDEM-01"]), ((("x", "y"),), 2, ["IDEM-01"])],
+    [(("a", "b"), 0, []), (("b", "a"), 0, ["IDEM-01"]), (("a", "x"), 1, ["IDEM-01"]), (("x", "y"), 2, ["IDEM-01"])],
 )
-def test_jobs_that_a_replay_makes_are_doubled(again: Ids, duplicated: int, requirements: list[str]) -> None:
+def test_jobs_that_a_replay_makes_are_doubled(again: tuple[str, ...], duplicated: int, requirements: list[str]) -> None:
     ledger, offer = LoadLedger(), submission(2)
-    ledger.replayed(offer, (("a", "b"),), again, "call")
+    ledger.replayed(offer, ids_of(("a", "b")), ids_of(again), "call")
     assert (ledger.summary().duplicated, broken(ledger)) == (duplicated, requirements)
 
 
@@ -283,17 +292,17 @@ def test_jobs_that_a_replay_makes_are_doubled(again: Ids, duplicated: int, requi
 def test_a_doubtful_replay_may_make_new_jobs_only_when_the_first_ones_may_be_forgotten(over: bool) -> None:
     ledger, offer = LoadLedger(), submission(1)
     ledger.sent(offer)
-    jobs = ledger.acknowledged(offer, (("a",),), "call-1")
-    ledger.replay_failed(Doubt(offer, (("a",),), jobs), "UNAVAILABLE", "call-2")
+    jobs = ledger.acknowledged(offer, ids_of(("a",)), "call-1")
+    ledger.replay_failed(Doubt(offer, ids_of(("a",)), jobs), "UNAVAILABLE", "call-2")
     ledger.saw_status(jobs[0], Status.SUCCEEDED, "call-3")
     if over:
         ledger.saw_result(jobs[0], ResultStatus.SUCCESS, "call-4")
     (doubt,) = ledger.take_doubts()
-    fresh = ledger.repeated(doubt, (("b",),), "call-5")
+    fresh = ledger.repeated(doubt, ids_of(("b",)), "call-5")
     ledger.not_repeated(doubt, "NOT_FOUND", "call-6")
     ledger.not_repeated(doubt, "UNAVAILABLE", "call-7")
     books = ledger.summary()
-    assert [job.id for job in fresh] == (["b"] if over else [])
+    assert [job.text for job in fresh] == (["b"] if over else [])
     assert (books.acknowledged_jobs, books.replays) == (1 + over, 1)
     assert (books.duplicated, broken(ledger)) == ((0, []) if over else (1, ["IDEM-01", "IDEM-01"]))
 
@@ -304,7 +313,7 @@ def test_ids_beyond_those_asked_for_are_unexpected() -> None:
         offer = submission(*sizes)
         ledger.offered(offer)
         ledger.sent(offer)
-        ledger.acknowledged(offer, ids, "call")
+        ledger.acknowledged(offer, ids_of(*ids), "call")
     books = ledger.summary()
     assert (books.unexpected, books.attempted_jobs, books.acknowledged_jobs) == (2 + 1 + 2, 6, 11)
 
@@ -313,7 +322,7 @@ def books_of(*ids: str, key: bytes = b"k") -> LoadLedger:
     ledger, offer = LoadLedger(key), submission(len(ids))
     ledger.offered(offer)
     ledger.sent(offer)
-    ledger.acknowledged(offer, (ids,), "call")
+    ledger.acknowledged(offer, ids_of(ids), "call")
     return ledger
 
 
@@ -360,7 +369,7 @@ def test_whatever_a_sound_endpoint_does_breaks_nothing_and_every_job_is_accounte
     books = ledger.summary()
     assert (books.violation_count, books.lost, books.duplicated) == (0, 0, 0)
     assert books.finished + books.unfinished == books.acknowledged_jobs == len(plans)
-    assert {job.id for job in jobs if job.status not in TERMINAL} <= {job.id for job in left}
+    assert {job.text for job in jobs if job.status not in TERMINAL} <= {job.text for job in left}
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=8))

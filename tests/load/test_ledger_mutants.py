@@ -12,6 +12,7 @@ from harness.record import Ledger
 from harness.server.embedded_thread import background_server
 from harness.server.mutants import LOAD_MUTANTS
 from harness.server.settings import ServerSettings
+from loadtests.runner import processes
 from tests.load.locusts import Ended, Files, lines_of
 
 PROFILE = """\
@@ -47,13 +48,13 @@ FOUND = {
 """What the ledger of a run against each mutant has to name."""
 
 
-def loaded(folder: Path, mutant: str | None) -> tuple[Ended, Ledger]:
+def loaded(folder: Path, mutant: str | None, *options: str, scenario: str = SCENARIO) -> tuple[Ended, Ledger]:
     """Put the load on a server; return how the run ended, and its books."""
     run = Files(folder / "profile.yaml", folder / "scenario.yaml", folder / "record.jsonl")
     with background_server(ServerSettings(mutant=mutant, edge="wire", executors=64, queue_capacity=100_000)) as bound:
         run.profile.write_text(PROFILE.format(address=bound.address))
-        run.scenario.write_text(SCENARIO)
-        ended = run.run()
+        run.scenario.write_text(scenario)
+        ended = run.run(*options)
     assert run.record.exists(), ended.stderr
     record = run.read()
     assert record_exit(record)[0] is ExitCode(ended.code)
@@ -74,6 +75,17 @@ def test_one_job_in_a_thousand_is_found(mutant: str, tmp_path: Path) -> None:
     assert set(FOUND[mutant]) <= named
     assert bool(ledger.lost) == ("lost" in mutant)
     assert bool(ledger.duplicated) == ("double" in mutant)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("mutant", ["exec-double-id-1-in-1000", "idem-replay-doubles-1-in-1000"])
+def test_one_job_in_a_thousand_is_found_though_nobody_follows_any(mutant: str, workers: int, tmp_path: Path) -> None:
+    scenario = SCENARIO.replace("replayed: 1.0", "replayed: 0.5\n  followed: 0")
+    ended, ledger = loaded(tmp_path, mutant, *(processes(workers) if workers > 1 else ()), scenario=scenario)
+    assert ledger.acknowledged_jobs == ledger.not_followed >= 2000
+    assert ended.code == ExitCode.VIOLATION
+    assert set(FOUND[mutant]) <= {violation.requirement for violation in ledger.violations}
+    assert ledger.duplicated > 0
 
 
 def test_the_sound_server_keeps_every_job(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from loadtests.crew import BEGIN, SHARE, STOP, Crew, Hello
 from loadtests.ledger import LoadLedger
 from loadtests.master import MasterRun
 from loadtests.parcels import Parcel, pack, together
+from loadtests.receipts import ids_in
 from loadtests.recording import SecondOfCalls
 from loadtests.runner import Progress
 from loadtests.sink import Sink
@@ -48,10 +49,10 @@ def hello(pid: int = STRANGER, **changes: Any) -> dict[str, Any]:
     return {**Hello("", "s", "elsewhere", pid, 1).to_json(), "version": __version__, **changes}
 
 
-def crew_of(*clients: str) -> Crew:
+def crew_of(*clients: str, hashing: Sequence[int] = (1, 2)) -> Crew:
     crew = Crew("s")
     for number, client in enumerate(clients):
-        assert crew.greet(client, hello(number)) is None
+        assert crew.greet(client, hello(number, hashing=hashing[number])) is None
     return crew
 
 
@@ -142,7 +143,12 @@ def test_each_worker_is_told_its_share(scene: Scene) -> None:
     (_, first), (_, second) = scene.messages(SHARE)
     assert (first["run"], first["index"], first["of"]) == (1, 0, 2)
     assert second == {**first, "index": 1}
-    assert len(first["key"]) == 32
+    assert len(first["key"]) == 32  # they do not hash alike
+
+
+@pytest.mark.parametrize(("hashing", "alike"), [((7, 7), True), ((7, 8), False)])
+def test_workers_that_hash_alike_are_told_from_others(hashing: tuple[int, int], alike: bool) -> None:
+    assert crew_of("a", "b", hashing=hashing).hash_alike(["a", "b"]) is alike
 
 
 def test_an_id_that_two_workers_were_given_breaks_a_promise(scene: Scene) -> None:
@@ -150,7 +156,7 @@ def test_an_id_that_two_workers_were_given_breaks_a_promise(scene: Scene) -> Non
     for client, book in books.items():
         submission = Submission(Rpc.EXECUTE, random_key(random.SystemRandom()), (2,), False, False)
         book.sent(submission)
-        book.acknowledged(submission, ((f"of {client}", "of both"),), "call")
+        book.acknowledged(submission, ids_in([[f"of {client}", "of both"]]), "call")
         figured = dataclasses.replace(figures(1, 5), ledger=book.summary(), ids=book.digests())
         scene.parcel(client, 1, parcel=pack(figured))
     assert scene.run.finish() is ExitCode.VIOLATION

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from harness.histogram import Histogram
 from harness.record import Arrivals, Discrepancy, Latency, Ledger, encode
-from loadtests.ledger import SHOWN_IN_FULL
 from loadtests.parcels import Parcel, pack, series_of, together, unpack
 from loadtests.recording import SecondOfCalls
+from loadtests.violations import SHOWN_IN_FULL
 
 RPCS = ["ExecuteControllerJob", "GetControllerJobStatus"]
 COUNTS = st.integers(0, 1 << 40)

@@ -101,14 +101,14 @@ def test_a_submission_says_what_a_message_built_afresh_says(
 @given(st.sampled_from(ENDPOINTS), job_ids, st.lists(job_ids, max_size=5))
 def test_requests_that_name_jobs_say_what_messages_built_afresh_say(endpoint: Endpoint, job_id: str, more: list[str]) -> None:
     payloads, requests = Payloads(endpoint, Workload()), Requests(endpoint)
-    assert pb.GetControllerJobStatusRequest.FromString(payloads.status(job_id)) == requests.status(job_id)
-    assert pb.GetControllerJobResultsRequest.FromString(payloads.results(job_id)) == requests.results(job_id)
-    assert pb.CancelControllerJobsRequest.FromString(payloads.cancel(more)) == requests.cancel(more)
+    assert pb.GetControllerJobStatusRequest.FromString(payloads.status(job_id.encode())) == requests.status(job_id)
+    assert pb.GetControllerJobResultsRequest.FromString(payloads.results(job_id.encode())) == requests.results(job_id)
+    assert pb.CancelControllerJobsRequest.FromString(payloads.cancel([each.encode() for each in more])) == requests.cancel(more)
 
 
 @pytest.mark.parametrize("job_id", ["", "a", "a" * 127, "a" * 128, "é" * 64, "語" * 6000, "\0" * 17_000])
 def test_ids_of_all_lengths_are_named(job_id: str) -> None:
-    found = pb.GetControllerJobStatusRequest.FromString(Payloads(ENDPOINTS[0], Workload()).status(job_id))
+    found = pb.GetControllerJobStatusRequest.FromString(Payloads(ENDPOINTS[0], Workload()).status(job_id.encode()))
     assert (found.job_id, found.quantum_processor_id) == (job_id, "qpu-1")
 
 

@@ -60,9 +60,9 @@ def test_metadata_travels_both_ways(kind: str, server: str) -> None:
 def test_a_call_can_have_headers_and_a_deadline_of_its_own(kind: str, server: str) -> None:
     with channel(kind, server) as opened:
         method = opened.method(PATH, (("x-all", "1"),), 60.0)
-        reply = opened.exchange(method, order(echo=True), ((b"x-one", b"7"),))
+        reply = opened.exchange(method, order(echo=True), (b"x-one", b"7"))
         assert {name: value for name, value in reply.head if name.startswith("x-")} == {"x-all": "1", "x-one": "7"}
-        assert 20.0 < float(opened.exchange(method, order(deadline=True), (), 30.0).message) <= 30.1
+        assert 20.0 < float(opened.exchange(method, order(deadline=True), None, 30.0).message) <= 30.1
         assert 50.0 < float(opened.exchange(method, order(deadline=True)).message) <= 60.1
 
 
