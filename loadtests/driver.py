@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.budget import BudgetExceededError
 from harness.fixtures import Correlation
 from harness.history import Rpc, Unknown
 from harness.model import TERMINAL, Status
 from harness.workload import Follow
-from loadtests.answers import ids_of, result_of, shown_in, status_of
+from loadtests.answers import STATUS_OF, ids_of, result_of, shown_in, status_of
 from loadtests.ledger import Doubt, LoadLedger
 from loadtests.lifecycle import TrackedJob
 from loadtests.patience import Patience
@@ -136,13 +136,14 @@ class Driver:
         else:
             self._shop.ledger.replay_failed(Doubt(submission, accepted.ids, accepted.jobs), answer.code, answer.request_id)
 
-    def _follow(self, accepted: _Accepted, role: str) -> Program[None]:
+    def _follow(self, accepted: _Accepted, role: str) -> Program[None]:  # noqa: C901 - the hot path, hence no functions
         """Poll the jobs until all are in a terminal status, or patience ends."""
         shop = self._shop
-        clock, patience = time.monotonic, shop.patience
+        patience, limit = shop.patience, shop.follow.deadline
         correlation = shop.payloads.correlation(role)
         followed = left = self._asks(accepted.jobs)
-        deadline = time.monotonic() + shop.follow.deadline
+        deadline, deadline_ns = time.monotonic() + limit, accepted.answer.ended_ns + limit * 1e9
+        is_late = False
         waits = self._chooser.polls()
         while followed:
             wait = next(waits)
@@ -153,15 +154,24 @@ class Driver:
                 followed = self._asks(jobs)
             elif wait:
                 yield wait
+            if wait:
+                is_late = time.monotonic() >= deadline
             left = []
             for one in followed:
-                job, ask = one
-                if clock() >= deadline or (patience.by is not None and not patience.left()):
+                if is_late or (patience.by is not None and not patience.left()):
                     return
-                answer = yield ask
-                if not self._saw(job, answer):
+                job, ask = one
+                answer: Answer = yield ask
+                response: Any
+                _, _, response, error, sent_ns, ended_ns, _ = answer
+                is_late = ended_ns >= deadline_ns
+                if error is None and STATUS_OF.get(response.status) is job.status:
+                    # As nearly always: this is what a load run does most.
+                    job.asked_ns = sent_ns
                     left.append(one)
-                    if answer.error is not None and not wait:
+                elif not self._saw(job, answer):
+                    left.append(one)
+                    if error is not None and not wait:
                         yield RETRY_MIN  # who never rests must not hammer an endpoint that is down
                 elif shop.follow.results and job.status in {Status.SUCCEEDED, Status.FAILED}:
                     yield from self._fetch(job, accepted.answer, correlation)
@@ -178,9 +188,6 @@ class Driver:
         if answer.error is not None:
             return ledger.status_failed(job, answer.code, answer.request_id)
         status = status_of(answer.response)
-        if status is job.status:
-            job.asked_ns = answer.started_ns
-            return False
         phase = job.saw(status, answer.started_ns, answer.ended_ns)
         if phase is not None:
             self._shop.recording.add_phase(phase, answer.ended_ns)

@@ -34,13 +34,20 @@ class Call:
     whoever waits for that: it is called with reply and `token`, but not by the connection.
     """
 
-    # Defaults of the class cost nothing per call.
-    reply: Reply | None = None
-    usual = True
-    moves = 0
-    stream = 0
-    head: Sequence[Header] = ()
-    data: MessageReader | None = None
+    __slots__ = (
+        "body",
+        "data",
+        "deadline",
+        "extra",
+        "head",
+        "method",
+        "moves",
+        "reply",
+        "stream",
+        "token",
+        "usual",
+        "wake",
+    )
 
     def __init__(  # noqa: PLR0917 - made once per call, and names of arguments take time
         self,
@@ -57,10 +64,14 @@ class Call:
         self.extra = extra
         self.wake = wake
         self.token = token
+        self.reply: Reply | None = None
+        self.usual = timeout is None
+        self.moves = 0
+        self.stream = 0
+        self.head: Sequence[Header] = ()
+        self.data: MessageReader | None = None
         if timeout is None:
             timeout = method.timeout
-        else:
-            self.usual = False
         self.deadline = math.inf if timeout is None else now + timeout
 
     def headers(self, now: float) -> tuple[Header, ...]:
