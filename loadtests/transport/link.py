@@ -177,7 +177,12 @@ class Link:
                 self._blocked = True
                 self._writer.start(self._writable)
                 return
-            self._out = memoryview(out)[sent:] if sent < len(out) else b""
+            if sent < len(out):
+                self._out = memoryview(out)[sent:]
+                continue
+            self._out = b""
+            if sent < WRITE and self._tls is None and not self.core.has_more:
+                return  # as nearly always
         self._schedule()
 
     def _next_out(self) -> bytes:

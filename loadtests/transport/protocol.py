@@ -158,6 +158,11 @@ class Connection:
             return
         self._handle(now)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to be sent, beyond what was returned by `send` when that was less than asked for."""
+        return bool(self._h2.want_write)
+
     def send(self, amount: int, now: float) -> bytes:
         """Return so many octets at most that are to be sent to the peer now; empty when there are none."""
         try:
@@ -187,6 +192,8 @@ class Connection:
     def _handle(self, now: float) -> None:
         """See to what nghttp2 has to tell: the usual answer, whole and OK, at once, anything else event by event."""
         events: list[Any] = self._h2.events()
+        if not events:
+            return
         calls, limit, finished = self._calls, self._message_limit, self.finished
         place, most, closed = 0, len(events), 0
         while place < most:
