@@ -180,8 +180,7 @@ class Collector:
     def last_parcel(self) -> Parcel:
         """Return the calls of all seconds that were not returned yet, and all other figures, for good."""
         ids = self._ledger.digests() if self._share.of > 1 else b""
-        last = self.parcel(int(self.elapsed) + 1)
-        return dataclasses.replace(last, ids=ids, users=last.users if self._users_at_end is None else self._users_at_end)
+        return dataclasses.replace(self.parcel(int(self.elapsed) + 1), ids=ids)
 
     def parcel(self, closed: int) -> Parcel:
         """Return the calls of all seconds below `closed` that were not returned yet, and all other figures so far."""
@@ -197,7 +196,7 @@ class Collector:
             arrivals=() if self.arrivals is None else self.arrivals.dispatch.summary(),
             ledger=self._ledger.summary(),
             span=(time.monotonic_ns() - begun_ns) / _SECOND,
-            users=self._users_present(),
+            users=self._users_present() if self._users_at_end is None else self._users_at_end,
             in_flight=self._transport.in_flight,
             calls=self._recording.calls,
             errors=self._recording.errors,
