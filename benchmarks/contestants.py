@@ -1,6 +1,6 @@
-"""The clients that are compared: how each is started, for a while and for the next to nothing that its start costs.
+"""The clients that are compared: how each is started, and what its calls cost.
 
-A client costs the CPU time of its process, less that of a null run in the same round, divided by its calls.
+That is the CPU time of its process while it is at full work, divided by its calls.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROTOSET = ROOT / "harness" / "stubs" / "controller.protoset"
 
 @dataclass(frozen=True)
 class Task:
-    """What a client is to do: which call, against which sink, so many at a time, for so many seconds (0: the null run)."""
+    """What a client is to do: which call, against which sink, so many at a time, for so many seconds."""
 
     what: str
     sink: Sink
@@ -60,24 +60,19 @@ def contestants(workbench: ours.Workbench) -> dict[str, Contestant | str]:
     return found
 
 
-def null_run(client: Contestant, served: Sink) -> Done:
-    """Run a client for next to nothing. Raises FailedError."""
-    return client(Task(messages.STATUS, served, 1, 0.0))
-
-
-def cost(done: Done, null: Done) -> Cost:
-    """Return what the calls of a run have cost beyond those of a null run. Raises FailedError if there were none."""
-    calls = done.calls - null.calls
+def cost(done: Done) -> Cost:
+    """Return what calls have cost while the client was at full work. Raises FailedError if there were none."""
+    calls = done.end.calls - done.begin.calls
     if calls <= 0:
         raise FailedError("made no calls")
-    return Cost(calls, 1e6 * (done.cpu - null.cpu) / calls, 1e6 * (done.sink_cpu - null.sink_cpu) / calls, done.rate)
+    client, sink = done.end.client - done.begin.client, done.end.sink - done.begin.sink
+    return Cost(calls, 1e6 * client / calls, 1e6 * sink / calls, done.rate)
 
 
 def _harness(workbench: ours.Workbench, engine: str) -> Contestant:
     def start(task: Task) -> Done:
         work = WORK[task.what]
-        scenario = ours.users(work, task.in_flight, engine) if task.seconds else ours.idle(work, engine)
-        return workbench.run(task.sink, scenario, task.seconds or 1.0).done
+        return workbench.run(task.sink, ours.users(work, task.in_flight, engine), task.seconds).done
 
     return start
 
@@ -86,19 +81,19 @@ def _locust(task: Task) -> Done:
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "benchmarks" / "clients" / "locust_grpcio.py"), "--headless"]
     command += ["--skip-log-setup", "--only-summary", "--users", str(task.in_flight), "--spawn-rate", str(task.in_flight)]
     command += ["--run-time", f"{max(1, round(task.seconds))}s"]
-    env = {"BENCHMARK_TARGET": task.target, "BENCHMARK_CALL": task.what, "BENCHMARK_PAUSE": "0" if task.seconds else "1"}
+    env = {"BENCHMARK_TARGET": task.target, "BENCHMARK_CALL": task.what}
     return run(command, task.sink, task.seconds + SPARE, env | {"PYTHONPATH": str(ROOT)})
 
 
 def _aio(task: Task) -> Done:
     command = [sys.executable, "-m", "benchmarks.clients.grpc_aio", task.target, task.what, str(task.in_flight)]
-    command += [str(task.seconds or 0.1), "0" if task.seconds else "1"]
+    command += [str(task.seconds)]
     return run(command, task.sink, task.seconds + SPARE)
 
 
 def _h2load(path: str, folder: Path) -> Contestant:
     def start(task: Task) -> Done:
-        much = ["-D", f"{task.seconds:g}", "-m", str(task.in_flight)] if task.seconds else ["-n", "1"]
+        much = ["-D", f"{task.seconds:g}", "-m", str(task.in_flight)]
         return run(h2load(path, task, folder, much), task.sink, task.seconds + SPARE)
 
     return start
@@ -117,8 +112,7 @@ def _ghz(path: str, folder: Path) -> Contestant:
         files = messages.write(task.what, folder)
         command = [path, "--insecure", f"--protoset={PROTOSET}", f"--call={messages.SERVICE}.{messages.METHODS[task.what]}"]
         command += [f"--binary-file={files.plain}", "--connections=1", "--cpus=1", "--timeout=30s"]
-        much = [f"--concurrency={task.in_flight}", f"--duration={task.seconds:g}s"]
-        command += much if task.seconds else ["--concurrency=1", "--total=1"]
+        command += [f"--concurrency={task.in_flight}", f"--duration={task.seconds:g}s"]
         return run([*command, task.target], task.sink, task.seconds + SPARE)
 
     return start

@@ -130,10 +130,3 @@ def users(work: Mapping[str, Any], number: int, engine: str) -> dict[str, Any]:
 def arrivals(work: Mapping[str, Any], rate: float, pool: int, engine: str) -> dict[str, Any]:
     """Return an open scenario with so many starts per second and so many users for them."""
     return {"executor": "constant-arrival-rate", "rate": rate, "preallocated_users": pool, "engine": engine, **work}
-
-
-def idle(work: Mapping[str, Any], engine: str) -> dict[str, Any]:
-    """Return the null run of a scenario: one user who does next to nothing."""
-    workload = {**work["workload"], "pause": {"min": "1s", "max": "1s"}}
-    calm = {"follow": {"poll_min": "1s", "poll_max": "1s", "jitter": 0, "deadline": "2s"}}
-    return {"executor": "constant-users", "users": 1, "engine": engine, **calm, "workload": workload}

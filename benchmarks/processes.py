@@ -1,15 +1,17 @@
 """Starts sinks and clients, each on a core of its own, and says what they did and what it cost.
 
-What a client costs is the CPU time of its process, whatever it is written in; how many calls it made is what the sink has
-counted. Every process has a deadline, and none outlives the one who measures.
+What a client costs is the CPU time of its process, whatever it is written in, while it is at full work: neither its start nor its
+end counts. How many calls it made is what the sink has counted. Every process has a deadline, and none outlives the one who
+measures.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = 0.25
@@ -31,24 +36,25 @@ class FailedError(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a sink had done by some time: calls, and its CPU seconds; `at` is on the monotonic clock."""
+    """What had been done by some time: calls, and the CPU seconds of sink and client; `at` is on the monotonic clock."""
 
     at: float
     calls: int
-    cpu: float
+    sink: float
+    client: float = 0.0
 
 
 @dataclass(frozen=True)
 class Done:
-    """What one client process did: calls, its CPU seconds, the sink's, and the highest rate over a second, in calls per second.
+    """What one client process did: calls, and the highest rate over a second, in calls per second.
 
-    `said` is what it wrote.
+    `begin` and `end` are those of its steady work. `said` is what it wrote.
     """
 
     calls: int
-    cpu: float
-    sink_cpu: float
     rate: float
+    begin: Reading
+    end: Reading
     code: int
     said: str = ""
 
@@ -113,15 +119,16 @@ def run(
     command: Sequence[str], served: Sink, longest: float, env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,)
 ) -> Done:
     """Run a client to its end. FailedError if that takes more than `longest` seconds, or its code is none of `codes`."""
-    first, cpu, deadline = served.read(), children_cpu(), time.monotonic() + longest
-    readings = [first]
+    deadline = time.monotonic() + longest
+    readings = [served.read()]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - a client of ours, or a tool found on the path
             command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
         )
+        watched = psutil.Process(process.pid)
         try:
             while not _ended(process):
-                readings.append(served.read())
+                readings.append(dataclasses.replace(served.read(), client=_cpu(watched, readings[-1].client)))
                 if time.monotonic() > deadline:
                     raise FailedError(f"did not end within {longest:g} s")
         finally:
@@ -131,9 +138,18 @@ def run(
         told = said.read().decode(errors="replace").strip()
     if code not in codes:
         raise FailedError(f"exit code {code}: {told.splitlines()[-1][:200] if told else 'it said nothing'}")
-    last = served.read()
-    readings.append(last)
-    return Done(last.calls - first.calls, children_cpu() - cpu, last.cpu - first.cpu, best_rate(readings), code, told)
+    calls = served.read().calls - readings[0].calls
+    begin, end = steady(readings)
+    return Done(calls, best_rate(readings), begin, end, code, told)
+
+
+def _cpu(process: Any, known: float) -> float:
+    """Return the CPU seconds of a process; those that are known when it has ended."""
+    try:
+        used = process.cpu_times()
+    except psutil.Error:
+        return known
+    return float(used.user + used.system)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
@@ -149,7 +165,17 @@ def best_rate(readings: Sequence[Reading]) -> float:
     return max((late.calls - early.calls) / (late.at - early.at) if late.at > early.at else 0.0 for early, late in pairs)
 
 
-def children_cpu() -> float:
-    """Return the CPU seconds of all processes that were started and waited for, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def steady(readings: Sequence[Reading]) -> tuple[Reading, Reading]:
+    """Return the readings between which a client was at full work.
+
+    That is from the end of the first look at which it was at least half as fast as at its best to the end of the last such look;
+    where looks are few, from the beginning of the first.
+    """
+    pairs = list(itertools.pairwise(readings))
+    rates = [(late.calls - early.calls) / (late.at - early.at) if late.at > early.at else 0.0 for early, late in pairs]
+    best = max(rates, default=0.0)
+    fast = [place for place, rate in enumerate(rates) if rate and rate >= best / 2]
+    if not fast:
+        return readings[0], readings[-1]
+    first, last = fast[0], fast[-1]
+    return readings[first + (last > first)], readings[last + 1]

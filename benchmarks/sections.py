@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks import messages, ours, server_edges
 from benchmarks.bars import ENGINE, H2LOAD, TITLES, Cost, Edge, Grown, OpenRun, Paced, Results
-from benchmarks.contestants import IN_FLIGHT, Contestant, Task, contestants, cost, h2load, null_run
-from benchmarks.processes import ROOT, Cores, Done, FailedError, run, sink
+from benchmarks.contestants import IN_FLIGHT, Contestant, Task, contestants, cost, h2load
+from benchmarks.processes import ROOT, Cores, FailedError, run, sink
 from harness.scenario import CALLBACKS
 
 PACED_RATE, PACED_DELAY = 200.0, 0.005
@@ -70,7 +70,6 @@ class Bench:
         self._folder = folder
         self._tell = tell
         self._workbench = ours.Workbench(folder)
-        self._nulls: dict[tuple[str, int], Done] = {}
         self._clients: dict[str, Contestant] = {}
         for name, client in contestants(self._workbench).items():
             if isinstance(client, str):
@@ -101,22 +100,13 @@ class Bench:
             found = self.results.compared.setdefault(what, {name: [] for name in clients})
             for number in range(self._sizes.rounds):
                 for name in clients if number % 2 == 0 else reversed(clients):
-                    self._compare_one(found, name, what, number)
+                    self._compare_one(found, name, what)
             self.results.compared[what] = {name: costs for name, costs in found.items() if len(costs) == self._sizes.rounds}
 
-    def _null(self, name: str, number: int) -> Done:
-        """Return what a client costs in a round without any work."""
-        known = self._nulls.get((name, number))
-        if known is None:
-            with sink(self._cores) as served:
-                known = self._nulls[name, number] = null_run(self._clients[name], served)
-        return known
-
-    def _compare_one(self, found: dict[str, list[Cost]], name: str, what: str, number: int) -> None:
+    def _compare_one(self, found: dict[str, list[Cost]], name: str, what: str) -> None:
         with self._noting(f"{TITLES[name]}, {what}"):
-            null = self._null(name, number)
             with sink(self._cores) as served:
-                figures = cost(self._clients[name](Task(what, served, IN_FLIGHT, self._sizes.seconds)), null)
+                figures = cost(self._clients[name](Task(what, served, IN_FLIGHT, self._sizes.seconds)))
             found[name].append(figures)
             told = f"{figures.client:8.1f} us (sink {figures.sink:5.1f} us) per call, {figures.rate:9,.0f} calls/s"
             self._tell(f"{what:<7} {TITLES[name]:<28} {told}")
@@ -125,11 +115,11 @@ class Bench:
         """Make 40,000 calls a second in three ways: with a start for every call, for every other, and for each eleven or so."""
         for kind in KINDS:
             found = self.results.open.setdefault(kind.name, [])
-            for number in range(self._sizes.rounds):
+            for _ in range(self._sizes.rounds):
                 with self._noting(f"open load, {kind.name}"):
-                    found.append(self._open_one(kind, self._null(ENGINE, number)))
+                    found.append(self._open_one(kind))
 
-    def _open_one(self, kind: Kind, null: Done) -> OpenRun:
+    def _open_one(self, kind: Kind) -> OpenRun:
         seconds = 2 * self._sizes.seconds
         with sink(self._cores, life=kind.life) as served:
             scenario = ours.arrivals(kind.work, kind.rate, 2000, CALLBACKS)
@@ -137,7 +127,7 @@ class Bench:
         arrived = made.arrivals
         if arrived is None or not arrived.started:
             raise FailedError("nothing was started")
-        client = cost(made.done, null).client
+        client = cost(made.done).client
         p50, p99 = (float(made.percentile("scheduling", percent)) for percent in (50, 99))
         rate = made.calls_within(seconds) / seconds
         found = OpenRun(kind.name, kind.rate, rate, arrived.scheduled, arrived.late, arrived.dropped, p50, p99, client)
@@ -182,24 +172,23 @@ class Bench:
         """See whether a call costs the same with more in flight, and after more of them."""
         self.results.in_flight = {size: [] for size in self._sizes.in_flight}
         self.results.lengths = {calls: [] for calls in self._sizes.lengths}
-        for number in range(self._sizes.rounds):
+        for _ in range(self._sizes.rounds):
             for size in self._sizes.in_flight:
                 with self._noting(f"{size:,} in flight"):
-                    found = self._grown(number, size, self._sizes.seconds)
+                    found = self._grown(size, self._sizes.seconds)
                     self.results.in_flight[size].append(Grown(size, found.calls, found.client))
         rate = 0.0
-        for number in range(min(2, self._sizes.rounds)):
+        for _ in range(min(2, self._sizes.rounds)):
             for calls in self._sizes.lengths:
                 with self._noting(f"{calls:,} calls"):
-                    rate = rate or self._grown(number, IN_FLIGHT, self._sizes.seconds).calls / self._sizes.seconds
-                    found = self._grown(number, IN_FLIGHT, max(1.0, math.ceil(calls / rate)))
+                    rate = rate or self._grown(IN_FLIGHT, self._sizes.seconds).calls / self._sizes.seconds
+                    found = self._grown(IN_FLIGHT, max(1.0, math.ceil(calls / rate)))
                     self.results.lengths[calls].append(Grown(calls, found.calls, found.client))
 
-    def _grown(self, number: int, in_flight: int, seconds: float) -> Cost:
-        null = self._null(ENGINE, number)
+    def _grown(self, in_flight: int, seconds: float) -> Cost:
         # Jobs live longer where there are more of them, so that submissions are no more than a hundredth of the calls.
         with sink(self._cores, life=max(0.5, in_flight / 500)) as served:
-            found = cost(self._workbench.run(served, ours.users(ours.FOLLOWING, in_flight, CALLBACKS), seconds).done, null)
+            found = cost(self._workbench.run(served, ours.users(ours.FOLLOWING, in_flight, CALLBACKS), seconds).done)
         self._tell(f"growth  {in_flight:>6,} in flight, {found.calls:>12,} calls: {found.client:.2f} us per call")
         return found
 

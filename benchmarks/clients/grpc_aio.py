@@ -1,4 +1,4 @@
-"""`python -m benchmarks.clients.grpc_aio TARGET CALL CALLERS SECONDS PAUSE`: coroutines that call by Google's asyncio library."""
+"""`python -m benchmarks.clients.grpc_aio TARGET CALL CALLERS SECONDS`: coroutines that call by Google's asyncio library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks import messages
 from harness.stubs import service_pb2_grpc
 
 
-async def main(target: str, what: str, callers: int, seconds: float, pause: float) -> None:
+async def main(target: str, what: str, callers: int, seconds: float) -> None:
     """Have so many coroutines make one call after the other for a while."""
     async with grpc.aio.insecure_channel(target) as channel:
         call = getattr(service_pb2_grpc.ControllerStub(channel), messages.METHODS[what])
@@ -22,11 +22,9 @@ async def main(target: str, what: str, callers: int, seconds: float, pause: floa
         async def caller() -> None:
             while time.monotonic() < end:
                 await call(request, timeout=30)
-                if pause:
-                    await asyncio.sleep(pause)
 
         await asyncio.gather(*(caller() for _ in range(callers)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))

@@ -50,7 +50,7 @@ class Caller(User):  # type: ignore[misc,unused-ignore]
     """Makes one call after the other."""
 
     host = os.environ["BENCHMARK_TARGET"]
-    wait_time = constant(float(os.environ["BENCHMARK_PAUSE"]))
+    wait_time = constant(0)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import messages
-from benchmarks.bars import AIO, TITLES, Cost
-from benchmarks.contestants import Task, contestants, cost, null_run
+from benchmarks.bars import AIO, TITLES
+from benchmarks.contestants import Task, contestants, cost
 from benchmarks.ours import Workbench
-from benchmarks.processes import Cores, Done, FailedError, run, sink
+from benchmarks.processes import Cores, Done, FailedError, Reading, run, sink, steady
 
 
 def test_everybody_is_there_or_missing(tmp_path: Path) -> None:
@@ -26,14 +27,43 @@ def test_a_client_is_measured(tmp_path: Path, what: str) -> None:
     client = contestants(Workbench(tmp_path))[AIO]
     assert not isinstance(client, str)
     with sink(Cores(None, None)) as served:
-        null = null_run(client, served)
-        assert cost(client(Task(what, served, 4, 0.3)), null).calls > 0
+        found = cost(client(Task(what, served, 4, 1.0)))
+    assert found.calls > 0
+    assert found.client > 0
+    assert found.sink > 0
 
 
-def test_a_cost_leaves_out_the_null_run() -> None:
-    assert cost(Done(1010, 3.0, 2.5, 500.0, 0), Done(10, 1.0, 0.5, 5.0, 0)) == Cost(1000, 2000.0, 2000.0, 500.0)
+def readings(*rates: float) -> list[Reading]:
+    """Return looks a second apart, with so many calls between them that take 1 ms of the client and 2 ms of the sink each."""
+    calls = [0, *itertools.accumulate(rates)]
+    return [Reading(float(at), int(done), done * 0.002, done * 0.001) for at, done in enumerate(calls)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "begin", "end"),
+    [
+        ((0, 3, 100, 90, 110, 100, 5, 0), 3, 6),
+        ((100, 100, 100), 1, 3),
+        ((0, 100, 0), 1, 2),
+        ((0, 100, 0, 0, 80, 3), 2, 5),
+        ((0, 0), 0, 2),
+        ((), 0, 0),
+    ],
+)
+def test_a_client_is_at_full_work_between_its_start_and_its_end(rates: tuple[float, ...], begin: int, end: int) -> None:
+    looks = readings(*rates)
+    assert steady(looks) == (looks[begin], looks[end])
+
+
+def test_a_cost_is_that_of_full_work() -> None:
+    looks = readings(0, 3, 1000, 1000, 1000, 10)
+    begin, end = steady(looks)
+    found = cost(Done(3013, 500.0, begin, end, 0))
+    assert (found.calls, found.rate) == (2000, 500.0)
+    assert found.client == pytest.approx(1000)
+    assert found.sink == pytest.approx(2000)
     with pytest.raises(FailedError, match="no calls"):
-        cost(Done(10, 3.0, 2.5, 500.0, 0), Done(10, 1.0, 0.5, 5.0, 0))
+        cost(Done(0, 0.0, looks[0], looks[0], 0))
 
 
 def test_the_blocking_client_says_how_long_each_call_took() -> None:
