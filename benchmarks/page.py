@@ -76,9 +76,7 @@ def _compared(what: str, costs: Mapping[str, Sequence[Cost]]) -> str:
         figures = [number(_median(found, key)) for key in ("client", "rate", "sink")]
         rows.append((TITLES[name], *shown, *figures))
     head = ("client", "times cheaper than Locust with grpcio", "times h2load's CPU", "CPU us per call", "calls/s", "sink: CPU us")
-    text = (
-        "CPU is that of the client process, less what its start alone takes, per call. Calls/s is the best second by the clock;"
-    )
+    text = "CPU is that of the client process per call while it is at full work. Calls/s is the best second by the clock;"
     text += " it is the sink's limit for clients that are cheaper than the sink."
     ours = "The harness runs as its users run it: users, protobuf, recording, ledger and record, all on."
     note = (
