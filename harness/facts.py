@@ -97,7 +97,9 @@ class Facts:
     queue_capacity: int | None = option(
         "jobs that can wait on the target before RESOURCE_EXHAUSTED", default=None, minimum=1, example="2000"
     )
-    exclusive: bool = option("nobody else uses the target while a check runs (needed to count queued jobs)", default=True)
+    exclusive: bool = option(
+        "nobody else uses the target during a check or a load run (needed to count queued jobs)", default=True
+    )
     observer: Observer | None = option("the endpoint's own count of accepted jobs", default=None)
     restart_command: tuple[str, ...] | None = option(
         "command (a list of words) that crashes and restarts the endpoint, and returns when it has",

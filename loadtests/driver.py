@@ -140,7 +140,7 @@ class Driver:
         """Poll the jobs until all are in a terminal status, or patience ends."""
         shop = self._shop
         patience, limit = shop.patience, shop.follow.deadline
-        correlation = shop.payloads.correlation(role)
+        correlation, unknown = shop.payloads.correlation(role), Status.UNKNOWN
         followed = left = self._asks(accepted.jobs)
         deadline, deadline_ns = time.monotonic() + limit, accepted.answer.ended_ns + limit * 1e9
         is_late = False
@@ -165,7 +165,7 @@ class Driver:
                 response: Any
                 _, _, response, error, sent_ns, ended_ns, _ = answer
                 is_late = ended_ns >= deadline_ns
-                if error is None and STATUS_OF.get(response.status) is job.status:
+                if error is None and STATUS_OF.get(response.status, unknown) is job.status:
                     # As nearly always: this is what a load run does most.
                     job.asked_ns = sent_ns
                     left.append(one)

@@ -12,9 +12,8 @@ from loadtests.violations import SHOWN_IN_FULL
 
 def merge(ledgers: Sequence[Ledger], digests: Sequence[bytes] = ()) -> Ledger:
     """Return the books of several processes as those of one; `digests` are theirs (`LoadLedger.digests`, with one key)."""
-    whole: dict[str, int] = {}
-    for name in (item.name for item in dataclasses.fields(Ledger) if item.name != "violations"):
-        whole[name] = sum(getattr(ledger, name) for ledger in ledgers)
+    counts = [item.name for item in dataclasses.fields(Ledger) if item.name != "violations"]
+    whole = {name: sum(getattr(ledger, name) for ledger in ledgers) for name in counts}
     shown = [violation for ledger in ledgers for violation in ledger.violations]
     twice = repeated(digests)
     if twice:

@@ -26,6 +26,7 @@ from harness.scenario import Scenario
 from loadtests.collect import LEAST_AUDIT, grace_of
 from loadtests.conclude import Conclusion
 from loadtests.crew import BEGIN, SHARE, STOP, Crew, error_of
+from loadtests.observed import Watch
 from loadtests.parcels import Parcel, added, together, unpack
 from loadtests.recording import SecondOfCalls
 from loadtests.run import INTERRUPTED_PATIENCE
@@ -82,7 +83,7 @@ class MasterRun:
         self._cut_short = cut_short
         self._on_lost = on_lost
         self._posts = {client: _Post(index, crew.name(client)) for index, client in enumerate(clients)}
-        self._conclusion = Conclusion(scenario, sink, on_progress)
+        self._conclusion = Conclusion(scenario, sink, on_progress, Watch(endpoint))
         self._open: dict[tuple[int, str], SecondOfCalls] = {}
         self._users: Counter[int] = Counter()
         self._begun = False

@@ -75,8 +75,10 @@ def _check_jobs(workload: Workload, profile: Profile, source: str) -> None:
 
 
 def _moved(profile: Profile, address: str) -> Profile:
+    # The profile's observer counts the jobs of the profile's endpoint.
+    facts = profile.facts if address == profile.address else dataclasses.replace(profile.facts, observer=None)
     try:
-        return dataclasses.replace(profile, address=address)
+        return dataclasses.replace(profile, address=address, facts=facts)
     except ValueError as error:
         raise ConfigError(str(error), key="--host") from None
 

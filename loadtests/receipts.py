@@ -23,6 +23,9 @@ from harness.stubs import service_pb2
 MOST_SHAPES = 64
 """How many shapes of answers are kept; further ones are read by protobuf, which takes several times as long."""
 
+MOST_CUT = 1024
+"""Ids of an answer above which no pattern is kept for it: that would take as much memory as the ids themselves."""
+
 _SHORT = 128
 """Lengths below this take one octet."""
 _new = tuple.__new__
@@ -44,7 +47,7 @@ class Ids(NamedTuple):
     def flat(self) -> tuple[bytes, ...]:
         """The ids one by one."""
         names, length, _ = self
-        return _cutter(length, len(names) // length)(names) if isinstance(names, bytes) else names
+        return _cut(names, length) if isinstance(names, bytes) else names
 
     def at(self, place: int) -> bytes:
         """Return one id; the first one is at place 0."""
@@ -92,7 +95,8 @@ class Reader:
     def _learn(self, ids: Ids, length: int) -> None:
         """Remember what an answer looks like that has the sizes of the one before it."""
         before, self._last = self._last, ids.sizes
-        if ids.sizes == before and 0 < ids.length < _SHORT and len(self._shapes) < MOST_SHAPES:
+        is_worth_it = ids.sizes == before and 0 < ids.length < _SHORT and len(ids.names) <= MOST_CUT * ids.length
+        if is_worth_it and len(self._shapes) < MOST_SHAPES:
             self._shapes[length] = _shape(ids.sizes, ids.length, self._is_batch)
 
 
@@ -127,7 +131,17 @@ def _shape(sizes: tuple[int, ...], length: int, is_batch: bool) -> _Shape:
     return _Shape(re.compile(pattern, re.DOTALL).fullmatch, struct.Struct(layout).unpack, length, sizes)
 
 
-@functools.lru_cache(maxsize=256)
+def _cut(names: bytes, length: int) -> tuple[bytes, ...]:
+    """Return the parts of a string, all of one length."""
+    count = len(names) // length
+    if count == 1:
+        return (names,)
+    if count > MOST_CUT:
+        return tuple([names[begin : begin + length] for begin in range(0, len(names), length)])
+    return _cutter(length, count)(names)
+
+
+@functools.lru_cache(maxsize=128)
 def _cutter(length: int, count: int) -> Callable[[bytes], tuple[bytes, ...]]:
     """Return what cuts a string into so many parts of a length."""
     return struct.Struct(f"{length}s" * count).unpack

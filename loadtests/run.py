@@ -17,6 +17,7 @@ from harness.scenario import Scenario
 from loadtests.collect import Audience, Collector, Share, grace_of
 from loadtests.conclude import Conclusion
 from loadtests.garbage import spare_collections
+from loadtests.observed import Watch
 from loadtests.runner import Progress
 from loadtests.sink import Sink
 from loadtests.workers import Worker
@@ -42,8 +43,9 @@ class LoadRun:
         self._scenario = scenario
         self.grace = grace_of(endpoint, scenario)
         self._cut_short = cut_short
+        watch = Watch(endpoint)  # before the collector, whose clock starts at once
         self._collector = Collector(endpoint, scenario, Share(), users=users, audience=audience, give_up=self.give_up)
-        self._conclusion = Conclusion(scenario, sink, on_progress)
+        self._conclusion = Conclusion(scenario, sink, on_progress, watch)
         self._interrupted = False
         self._error: HarnessError | None = None
         self._ending = threading.Lock()

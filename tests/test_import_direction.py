@@ -22,6 +22,7 @@ EDGES = {
     *(
         "harness.evidence",
         "harness.keeper",
+        "harness.observing",
         "harness.restart",
         "harness.probe",
         "harness.recorder",

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from conformance.kit import Case, DisturbedError, UnobservableError, oracles
 from conformance.kit.case import ATTEMPTS
 from conformance.kit.delay import MANY, Taken
-from conformance.kit.observers import json_number, metric_sum, read_observer
+from conformance.kit.observers import read_observer
 from conformance.kit.oracles import counted_role, counting, expect_all_or_none, expect_jobs
 from harness.budget import Spending
 from harness.endpoint import resolve
 from harness.errors import ConfigError
 from harness.facts import Observer
+from harness.observing import json_number, metric_sum
 from harness.profile import load_profile
 from harness.server.embedded_thread import background_server
 from harness.server.engine import Engine
@@ -144,7 +145,7 @@ def test_what_cannot_be_read_is_one_clear_line(observer: Observer, complaint: st
 
 @pytest.mark.parametrize("program", ["while True: pass", "while True: print('x' * 4096)"])
 def test_a_command_is_bounded(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.kit.observers.SECONDS", 0.5)
+    monkeypatch.setattr("harness.observing.SECONDS", 0.5)
     with pytest.raises(UnobservableError, match="takes longer than"):
         read_observer(Observer(command=(sys.executable, "-c", program)))
 
@@ -178,7 +179,7 @@ def test_a_page_holds_a_number_in_json() -> None:
 
 
 def test_a_page_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.kit.observers.MOST", 100)
+    monkeypatch.setattr("harness.observing.MOST", 100)
     with _page(lambda: " " * 101) as url, pytest.raises(UnobservableError, match="longer than 100 octets"):
         read_observer(Observer(url=url, json=""))
 

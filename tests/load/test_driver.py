@@ -298,3 +298,19 @@ def test_polling_without_rest_still_rests_when_calls_fail() -> None:
     chooser = Chooser(Workload(), follow, random.Random(3), random.Random(4))  # noqa: S311 - nothing secret
     run_waiting(Driver(shop, chooser).step(), call, rests.append)
     assert rests == [RETRY_MIN] * 3
+
+
+@pytest.mark.parametrize("number", [0, 99])
+def test_a_job_whose_status_means_nothing_is_denied(number: int) -> None:
+    status = pb.GetControllerJobStatusResponse.FromString(bytes([1 << 3, number]))
+
+    def call(ask: Ask) -> Answer:
+        return Answer(ask.rpc, "OK", ids_in([["a"]]) if ask.rpc is Rpc.EXECUTE else status, None, 0, 1, b"1")
+
+    ledger, follow = LoadLedger(), Follow(poll_min=0)
+    patience = itertools.chain([None] * 20, itertools.repeat(0.0))
+    payloads = Payloads(endpoint_at("127.0.0.1:1"), Workload())
+    shop = Workshop(payloads, follow, ledger, Recording(), Told(lambda: next(patience)))
+    chooser = Chooser(Workload(), follow, random.Random(3), random.Random(4))  # noqa: S311 - nothing secret
+    run_waiting(Driver(shop, chooser).step(), call, lambda _: None)
+    assert [found.requirement for found in ledger.summary().violations] == ["STA-02"]

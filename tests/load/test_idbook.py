@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -90,11 +89,11 @@ def test_the_ends_of_the_range_are_compared_as_well() -> None:
     assert repeated([edges]) == repeated([]) == 0
 
 
-@pytest.mark.parametrize("size", [len, lambda ids: len(ids) + 1])
-def test_a_set_that_is_full_is_not_made_larger(size: Callable[[list[bytes]], int]) -> None:
+@pytest.mark.parametrize("most_quick", [0, 99, 100, 101])
+def test_ids_beyond_those_that_may_be_quick_are_told_apart_as_well(most_quick: int) -> None:
     ids = [b"%d" % number for number in range(100)]
-    book = IdBook(most_quick=size(ids))
-    book.add_all(ids, quick=True)
+    book = IdBook(most_quick=most_quick)
+    assert book.add_all(ids, quick=True) == []
     more = [b"%d" % number for number in range(90, 190)]
     assert book.add_all(more, quick=True) == list(range(10))
     assert (len(book), len(book.digests())) == (190, 190 * 8)

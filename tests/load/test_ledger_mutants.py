@@ -23,6 +23,7 @@ jobs:
   quick: {{text: controller-job duration=1ms estimate=1ms}}
   correlated: {{text: controller-job duration=1ms estimate=1ms readout=tag}}
 correlation: {{region: tag, shown_in: readout_values}}
+facts: {{observer: {{url: "{observer}"}}}}
 """
 SCENARIO = """\
 name: thousands
@@ -41,6 +42,7 @@ follow: {poll_min: 20ms, poll_max: 200ms, deadline: 30s}
 FOUND = {
     "exec-lost-job-1-in-1000": ("STA-02", "EXEC-05"),
     "sta-finished-job-lost-1-in-1000": ("STA-02",),
+    "exec-doubles-job-1-in-1000": ("IDEM-02",),
     "exec-double-id-1-in-1000": ("EXEC-03",),
     "exec-swaps-two-ids-1-in-1000": ("EXEC-02",),
     "idem-replay-doubles-1-in-1000": ("BATCH-05",),
@@ -52,7 +54,7 @@ def loaded(folder: Path, mutant: str | None, *options: str, scenario: str = SCEN
     """Put the load on a server; return how the run ended, and its books."""
     run = Files(folder / "profile.yaml", folder / "scenario.yaml", folder / "record.jsonl")
     with background_server(ServerSettings(mutant=mutant, edge="wire", executors=64, queue_capacity=100_000)) as bound:
-        run.profile.write_text(PROFILE.format(address=bound.address))
+        run.profile.write_text(PROFILE.format(address=bound.address, observer=bound.metrics_url))
         run.scenario.write_text(scenario)
         ended = run.run(*options)
     assert run.record.exists(), ended.stderr
@@ -78,7 +80,7 @@ def test_one_job_in_a_thousand_is_found(mutant: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("mutant", ["exec-double-id-1-in-1000", "idem-replay-doubles-1-in-1000"])
+@pytest.mark.parametrize("mutant", [name for name in FOUND if "double" in name])
 def test_one_job_in_a_thousand_is_found_though_nobody_follows_any(mutant: str, workers: int, tmp_path: Path) -> None:
     scenario = SCENARIO.replace("replayed: 1.0", "replayed: 0.5\n  followed: 0")
     ended, ledger = loaded(tmp_path, mutant, *(processes(workers) if workers > 1 else ()), scenario=scenario)

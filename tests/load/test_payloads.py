@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.draws import Counts
 from harness.endpoint import Endpoint, resolve
 from harness.fixtures import MemoryValue
 from harness.history import Rpc
@@ -59,6 +60,7 @@ def submissions(draw: st.DrawFn) -> tuple[Workload, Submission]:
         payloads = tuple(draw(st.integers(0, 3000)) for _ in sizes)
     workload = Workload(
         job=role,
+        configurations_per_request=draw(st.just(1) | st.just(Counts(min=1, max=6))),
         memory_values_per_configuration=None if memory is None else 1,
         memory_region=None if memory is None else "phi",
         payload_size=None if payloads is None else 1,

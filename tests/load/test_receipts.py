@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.call import RESPONSE_TYPES
 from harness.history import Rpc
 from harness.stubs import service_pb2 as pb
-from loadtests.receipts import MOST_SHAPES, Ids, Reader, ids_in, parser_of
+from loadtests.receipts import MOST_CUT, MOST_SHAPES, Ids, Reader, ids_in, parser_of
 
 UUIDS = st.uuids().map(str)
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -104,6 +104,14 @@ def test_ids_of_a_learned_answer_equal_those_of_one_that_was_read() -> None:
     octets = message([["a" * 36, "b" * 36], ["c" * 36]], batch=True).SerializeToString()
     first, *others = [reader(octets) for _ in range(4)]
     assert others == [first] * 3
+
+
+@pytest.mark.parametrize("count", [MOST_CUT - 1, MOST_CUT, MOST_CUT + 1, 3 * MOST_CUT])
+def test_answers_of_any_number_of_ids_are_read(count: int) -> None:
+    reader = Reader(Rpc.EXECUTE)
+    octets = message([[f"{number:05}" for number in range(count)]], batch=False).SerializeToString()
+    for _ in range(3):
+        assert same(reader, Rpc.EXECUTE, octets)
 
 
 def test_only_so_many_shapes_are_learned_and_all_answers_are_read() -> None:

@@ -74,6 +74,20 @@ class _Tampering(Engine):
         return groups
 
 
+@load_mutant("exec-doubles-job-1-in-1000", "EXEC-01", "queues the submission of every thousandth job twice, and tells of one")
+class DoublesJob(Engine):
+    def __init__(self, config: EngineConfig, random_bits: Callable[[int], int]) -> None:
+        super().__init__(config, random_bits)
+        self._given = 0
+
+    def _accept(self, key: KeyId | None, members: Sequence[Member]) -> Groups:
+        groups = super()._accept(key, members)
+        before, self._given = self._given, self._given + sum(map(len, groups))
+        if before // SELDOM != self._given // SELDOM:
+            super()._accept(None, members)
+        return groups
+
+
 @load_mutant("exec-double-id-1-in-1000", "EXEC-03", "gives every thousandth job the id of one that another caller has")
 class DoubleId(_Tampering):
     def tamper(self, ids: tuple[str, ...]) -> tuple[str, ...]:
