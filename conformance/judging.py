@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,9 +105,8 @@ class Judging:
                 return
             found = _Finding("inconclusive", self._run.gone, "disturbed")
         folder = self._run.folder
-        if folder is not None:
-            _keep(folder, self.check, case)
-        self.line = _line(self.check, case, found, seconds, folder)
+        line = _line(self.check, case, found, seconds, folder)
+        self.line = line if folder is None else replace(line, commands=_keep(folder, self.check, case))
 
     def _within_budget(self) -> _Finding | None:
         """Set aside what the check is going to cost; a check that there is no budget for does not start."""
@@ -212,11 +211,10 @@ def _first(case: Case) -> str:
     return f"expected {first.expected}, observed {first.observed}" + (f" (and {more} more)" if more else "")
 
 
-def _keep(folder: Path, check: Check, case: Case) -> None:
-    if case.history:
-        save_history(folder, check.name, case.history)
-    for name, text in case.plans.items():
-        save_plan(folder, name, text)
+def _keep(folder: Path, check: Check, case: Case) -> tuple[str, ...]:
+    """Store plans and history beside the record, and return the commands that run and judge them again."""
+    commands = [save_plan(folder, name, text, case.profile_name) for name, text in case.plans.items()]
+    return (*commands, *((save_history(folder, check.name, case.history),) if case.history else ()))
 
 
 def _line(check: Check, case: Case, found: _Finding, seconds: float, folder: Path | None) -> CheckLine:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.costs import LIGHT_JOBS, builtin_costs, plan
+from conformance.proofs import builtin_proofs
 from conformance.trace import check_names
 from harness.budget import Account, Cost, Spending
 from harness.embedded import endpoint_for, mutants_by_requirement
@@ -157,7 +158,12 @@ class Run:
         spent = self._accounts[line.check].spent if line.check in self._accounts else Cost()
         line = judged(line, self.endpoint.profile.known_failures, self._today)
         line = dataclasses.replace(
-            line, calls_made=spent.calls, jobs=spent.jobs, seed=self.seed, repeat=self._repetition(line.check)
+            line,
+            calls_made=spent.calls,
+            jobs=spent.jobs,
+            seed=self.seed,
+            repeat=self._repetition(line.check),
+            mutants=builtin_proofs().get(line.check, ()),
         )
         self.verdicts.append(line)
         if self._writer is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,14 +24,16 @@ def save_requests(folder: Path, calls: Iterable[Call]) -> None:
             write_atomically(folder / "requests" / f"{call.request_id}.json", call.request_text().encode())
 
 
-def save_history(folder: Path, check: str, operations: Sequence[Operation]) -> None:
-    """Write a whole history to `histories/` in `folder`, where `controller-harness judge` finds it."""
+def save_history(folder: Path, check: str, operations: Sequence[Operation]) -> str:
+    """Write a whole history to `histories/` in `folder`, and return the command that judges it there. Raises HarnessError."""
     make_folder(folder / "histories")
-    target = folder / "histories" / f"{check.replace('.py::', '-')}.jsonl"
-    write_atomically(target, "".join(history_lines(operations, about=check)).encode())
+    name = f"histories/{check.replace('.py::', '-')}.jsonl"
+    write_atomically(folder / name, "".join(history_lines(operations, about=check)).encode())
+    return shlex.join(["controller-harness", "judge", name])
 
 
-def save_plan(folder: Path, name: str, text: str) -> None:
-    """Write a plan to `plans/` in `folder`, where `controller-harness replay` finds it. Raises HarnessError."""
+def save_plan(folder: Path, name: str, text: str, profile: str) -> str:
+    """Write a plan to `plans/` in `folder`, and return the command that runs it there. Raises HarnessError."""
     make_folder(folder / "plans")
     write_atomically(folder / "plans" / name, text.encode())
+    return shlex.join(["controller-harness", "replay", f"plans/{name}", "--profile", profile])

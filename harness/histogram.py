@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate
 
 _SUB_BITS = 10
 _SUB = 1 << _SUB_BITS
@@ -92,19 +94,21 @@ class Histogram:
 
     def percentile(self, percent: float) -> int:
         """Return the value at or below which `percent` (0..100) of the samples lie, to three digits; 0 without samples."""
-        if not self.count:
-            return 0
-        rank = max(1, math.ceil(Fraction(str(percent)) * self.count / 100))
-        seen = 0
-        for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= rank:
-                return max(self.smallest, min(bounds_of(bucket)[1], self.largest))
-        return self.largest
+        return self.spectrum((percent,))[0][1]
 
     def spectrum(self, percents: Iterable[float]) -> list[tuple[float, int]]:
-        """Return (percent, value) pairs."""
-        return [(percent, self.percentile(percent)) for percent in percents]
+        """Return (percent, value) pairs, with the value of `percentile` for each."""
+        if not self.count:
+            return [(percent, 0) for percent in percents]
+        buckets = sorted(self._buckets)
+        seen = list(accumulate(self._buckets[bucket] for bucket in buckets))
+        found: list[tuple[float, int]] = []
+        for percent in percents:
+            rank = max(1, math.ceil(Fraction(str(percent)) * self.count / 100))
+            place = bisect_left(seen, rank)
+            value = bounds_of(buckets[place])[1] if place < len(buckets) else self.largest
+            found.append((percent, max(self.smallest, min(value, self.largest))))
+        return found
 
     def to_json(self) -> dict[str, object]:
         """Return the histogram as a JSON object; `from_json` reads it back."""

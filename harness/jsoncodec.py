@@ -8,19 +8,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_hints_of = cache(typing.get_type_hints)
-
 
 def parse_object(text: str) -> dict[str, Any]:
     """Parse a JSON object. Raises ValueError or TypeError for any other text."""
     try:
-        data = json.loads(text, parse_constant=_refuse_constant)
+        data = _decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
     return checked(data, dict)
@@ -31,19 +29,28 @@ def rebuild(value: Any, hint: Any) -> Any:
 
     Raises ValueError, KeyError or TypeError when the value is no such thing.
     """
+    return _reader(hint)(value)
+
+
+@cache
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """Return what reads values of a type: looked up once, as records have many lines of few types."""
     if hasattr(hint, "from_json"):
-        return hint.from_json(value)
+        reader: Callable[[Any], Any] = hint.from_json
+        return reader
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        hints = _hints_of(hint)
-        return hint(**{key: rebuild(item, hints[key]) for key, item in checked(value, dict).items()})
+        readers = {key: _reader(item) for key, item in typing.get_type_hints(hint).items()}
+        return lambda value: hint(**{key: readers[key](item) for key, item in checked(value, dict).items()})
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        return tuple(rebuild(item, arguments[0]) for item in checked(value, list))
+        reader = _reader(arguments[0])
+        return lambda value: tuple(map(reader, checked(value, list)))
     if origin is Mapping:
-        return {key: rebuild(item, arguments[1]) for key, item in checked(value, dict).items()}
-    if hint is float and type(value) is int:
-        return float(value)
-    return value if hint is Any else checked(value, hint)
+        reader = _reader(arguments[1])
+        return lambda value: {key: reader(item) for key, item in checked(value, dict).items()}
+    if hint is float:
+        return lambda value: float(value) if type(value) is int else checked(value, float)
+    return (lambda value: value) if hint is Any else lambda value: value if type(value) is hint else checked(value, hint)
 
 
 def checked(value: Any, kind: type[T]) -> T:
@@ -55,3 +62,6 @@ def checked(value: Any, kind: type[T]) -> T:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -101,7 +101,9 @@ class CheckLine:
     How strong a verdict is: `calls_made` and `jobs` (submitted, whether accepted or not) count all attempts together;
     `interleavings` counts the rounds of the last attempt in which calls of several clients really overlapped; `effort` counts
     what makes a check dearer on another endpoint: `reads` of a status, how often the executors were `held`, the queue was
-    `filled` and jobs were `counted`. `repeat` is a command line that runs the check again with its `seed`.
+    `filled` and jobs were `counted`. `repeat` is a command line that runs the check again with its `seed`; `commands` run the
+    plans that broke a requirement again, or judge the whole history once more: both are stored beside the record.
+    `mutants` are the wrong reference servers that the check caught when the suites were last on trial.
     """
 
     check: str
@@ -122,6 +124,8 @@ class CheckLine:
     effort: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
     repeat: str = ""
+    commands: tuple[str, ...] = ()
+    mutants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,8 +212,8 @@ class Ledger:
 
     `attempted_jobs` were submitted, whatever came of it. Of those acknowledged, `unfinished` ones did not end in time, `lost`
     ones the endpoint denied when it was asked at the end, `not_followed` ones nobody asked for. `duplicated` counts ids that
-    were given twice and jobs that a replay made, `unexpected` ids that no configuration asked for, `unknown_jobs` those of
-    submissions that were never answered.
+    were given twice, jobs that a replay made, and jobs that no id shows; `unexpected` ids that no configuration asked for,
+    `unknown_jobs` those of submissions that were never answered.
     """
 
     submissions: int

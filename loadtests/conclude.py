@@ -5,6 +5,7 @@ Owns the section of the record. Knows neither users nor calls nor Locust, and no
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
@@ -14,8 +15,10 @@ from harness.measurements import Measurements, broken, evaluate_all
 from harness.record import Line, SectionEnd, SectionStart, ThresholdLine
 from harness.recorder import now_text
 from harness.scenario import Scenario
+from harness.schedule import Timeline
 from harness.template import masked
 from harness.thresholds import Threshold
+from loadtests.observed import Watch
 from loadtests.parcels import Parcel
 from loadtests.quiet import complain
 from loadtests.recording import intervals, recent_of
@@ -24,16 +27,20 @@ from loadtests.sink import Sink
 
 
 class Conclusion:
-    """The results of one run as they come in."""
+    """The results of one run as they come in. A `watch` holds the endpoint's own count against its books in the end."""
 
-    def __init__(self, scenario: Scenario, sink: Sink, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, scenario: Scenario, sink: Sink, on_progress: Callable[[Progress], None], watch: Watch | None = None
+    ) -> None:
         self._scenario = scenario
+        self._watch = watch
         self._sink = sink
         self._on_progress = on_progress
         self._latest: Parcel | None = None
         self._recent = recent_of(())
         self._broken: ThresholdLine | None = None
         self._broken_after = 0.0
+        self._scheduled = 0
 
     def begin(self, workers: Sequence[str] = ()) -> None:
         """Start the section of the record; a distributed run names its workers. Raises HarnessError."""
@@ -52,10 +59,15 @@ class Conclusion:
     def tell(self, elapsed: float) -> None:
         """Say how the run stands."""
         now = self._present
+        before, self._scheduled = self._scheduled, sum(line.scheduled for line in now.arrivals)
         self._on_progress(
             Progress(
                 elapsed=round(elapsed, 1),
                 total=self._scenario.seconds,
+                stage=self._stage(elapsed),
+                offered=self._scheduled - before if self._scenario.is_open else None,
+                late=sum(line.late for line in now.arrivals),
+                dropped=sum(line.dropped for line in now.arrivals),
                 users=now.users,
                 rps=self._recent.count,
                 p50=self._recent.p50 / 1000,
@@ -68,6 +80,12 @@ class Conclusion:
                 violations=now.ledger.violation_count,
             )
         )
+
+    def _stage(self, elapsed: float) -> str:
+        """Return the name of the stage; of a search, that of the trial that was begun last."""
+        if self._scenario.is_search:
+            return self._present.arrivals[-1].stage if self._present.arrivals else ""
+        return Timeline(self._scenario.parts).at(elapsed).name
 
     def measurements(self) -> Measurements:
         """Return what was measured so far."""
@@ -100,6 +118,8 @@ class Conclusion:
 
         `error` ended it early; it is told here, as is one that keeps the record from being written.
         """
+        if self._watch is not None and error is None and not interrupted:
+            self._latest = dataclasses.replace(self._present, ledger=self._watch.judged(self._present.ledger))
         measured = self.measurements()
         lines: tuple[Line, ...] = (
             *measured.latencies,

@@ -29,10 +29,18 @@ DEFAULT_SCENARIO = "quick"
 
 @dataclass(frozen=True)
 class Progress:
-    """How a run stands: seconds, the calls of the last full second (percentiles in milliseconds), and totals."""
+    """How a run stands: seconds, the stage, the calls of the last full second (percentiles in milliseconds), and totals.
+
+    `offered` are the starts that fell due in the last second; None: users start by themselves. `late` and `dropped` are those
+    of the whole run that were not made in time, or by nobody.
+    """
 
     elapsed: float
     total: float
+    stage: str
+    offered: int | None
+    late: int
+    dropped: int
     users: int
     rps: int
     p50: float

@@ -1,4 +1,4 @@
-"""Reports made from run records: HTML, JUnit, Markdown and JSON. Pure functions; the caller reads and writes the files."""
+"""Reports made from run records, in several forms. Pure functions; the caller reads and writes the files."""
 
 from reports.render import FORMATS, render
 from reports.view import build_view

@@ -1,51 +1,47 @@
-"""Charts of a load run as SVG: Vega-Lite draws the marks and axes, the page around them has titles, legends and colours.
+"""Charts of a load run: what each one shows, in series and in words, and how Vega-Lite draws it over time.
 
 Colours are classes (`c1` to `c8`, `q50`, `q95`, `q99`, `axis`, `grid`), so that they follow the reader's light or dark
-mode; the text alternative is made here as well. Nothing is loaded from anywhere, and the same points give the same bytes.
+mode; the page around a chart has its title and legend. The same points give the same bytes. Pure.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
-import vl_convert
-
+from harness.history import Rpc
+from reports.loadvalues import Load, Point
 from reports.text import duration, number
-from reports.values import Load, Point
+from reports.vega import COLOUR_OF, PALETTE, axis, rules, scale, svg_of, value_axis
 
 WIDTH, HEIGHT = 440, 190
-"""Size of every chart in CSS pixels, before the page scales it to its column."""
+"""Size of every chart over time in CSS pixels, before the page scales it to its column."""
+PADDING = {"left": 50, "top": 12, "right": 14, "bottom": 32}
+"""What a chart has around its plot, in CSS pixels."""
 MOST_LATENCY_CHARTS = 12
 """How many RPCs get a chart of their latencies."""
+SUBMISSIONS = (Rpc.EXECUTE.value, Rpc.BATCH.value)
+"""The calls by which iterations of an open load start."""
 
-_PALETTE = 8
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
-_SENTINEL = "#fe{:04x}"
-_CLASSES: Mapping[str, str] = {
-    _SENTINEL.format(place): name
-    for place, name in enumerate((*(f"c{item + 1}" for item in range(_PALETTE)), "q50", "q95", "q99", "axis", "grid"))
-}
-_COLOUR_OF = {name: colour for colour, name in _CLASSES.items()}
-_KEPT = frozenset(("transform", "d", "x2", "y2", "stroke-width", "stroke-dasharray", "text-anchor", "font-size"))
-_LONG_FRACTION = re.compile(r"(\d\.\d\d)\d+")
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 _MOST_TICKS = 6
 _POINTS_UP_TO = 40
 
+Points = tuple[tuple[float, float | None], ...]
+"""Places on the x axis and their values; None leaves a gap."""
+
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a chart: its name, its colour class and dashes (as in SVG), and points (seconds, value)."""
+    """One line of a chart: its name, its colour class and dashes (as in SVG), and its points."""
 
     name: str
     colour: str
     dash: str
-    points: tuple[tuple[int, float], ...]
+    points: Points
 
 
 @dataclass(frozen=True)
@@ -59,30 +55,83 @@ class Chart:
     svg: str
 
 
-def charts_of(load: Load) -> tuple[Chart, ...]:
-    """Draw throughput, errors (if any), users (if they change) and the latencies of each RPC over time."""
+def rate_charts(load: Load) -> tuple[Chart, ...]:
+    """Draw offered against achieved (open loads), throughput, errors (if any) and users (if they change) over time."""
     if not load.series:
         return ()
-    rpcs = list(dict.fromkeys((*(row.rpc for row in load.rpcs), *(point.rpc for point in load.series))))
-    by_rpc: dict[str, list[Point]] = defaultdict(list)
-    for point in load.series:
-        by_rpc[point.rpc].append(point)
-    rpcs = [rpc for rpc in rpcs if rpc in by_rpc]
+    by_rpc = _by_rpc(load)
     seconds = sorted({point.second for point in load.series})
-    charts = [_chart("Throughput", "calls per second", _filled({rpc: _rates(by_rpc[rpc]) for rpc in rpcs}, seconds))]
+    stages = stage_begins(load)
+    charts = [_over_time("Starts", "per second", _offered(load, seconds), stages)] if load.offered else []
+    throughput = _filled({rpc: {point.second: point.rate for point in points} for rpc, points in by_rpc.items()}, seconds)
+    charts.append(_over_time("Throughput", "calls per second", throughput, stages))
     errors = _error_rates(load)
     if errors:
-        charts.append(_chart("Errors", "errors per second", _filled(errors, seconds)))
-    users = {second: max(point.users for point in load.series if point.second == second) for second in seconds}
+        charts.append(_over_time("Errors", "errors per second", _filled(errors, seconds), stages))
+    users: dict[int, int] = defaultdict(int)
+    for point in load.series:
+        users[point.second] = max(users[point.second], point.users)
     if len(set(users.values())) > 1:
-        charts.append(_chart("Users", "at the same time", (Series("Users", "c1", "", tuple(sorted(users.items()))),)))
-    for rpc in rpcs[:MOST_LATENCY_CHARTS]:
-        charts.append(_chart(f"Latency of {rpc}", "milliseconds", _percentiles(by_rpc[rpc])))  # noqa: PERF401 - reads as the others
+        line = Series("Users", "c1", "", tuple((float(second), float(count)) for second, count in sorted(users.items())))
+        charts.append(_over_time("Users", "at the same time", (line,), stages))
     return tuple(charts)
 
 
-def _rates(points: Iterable[Point]) -> dict[int, float]:
-    return {point.second: point.rate for point in points}
+def latency_charts(load: Load) -> tuple[Chart, ...]:
+    """Draw the percentiles of each RPC over time."""
+    stages = stage_begins(load)
+    return tuple(
+        _over_time(f"Latency of {rpc}", "milliseconds", _percentiles(points), stages)
+        for rpc, points in list(_by_rpc(load).items())[:MOST_LATENCY_CHARTS]
+        if any(point.count for point in points)
+    )
+
+
+def stage_begins(load: Load) -> tuple[float, ...]:
+    """Return when the stages after the first one began, if the record says so."""
+    return tuple(stage.begin for stage in load.stages if stage.begin)
+
+
+def coloured(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return a colour and dashes for each name; no two of the first 32 are the same."""
+    return {
+        name: (PALETTE[place % len(PALETTE)], _DASHES[place // len(PALETTE) % len(_DASHES)]) for place, name in enumerate(names)
+    }
+
+
+def rpc_names(load: Load) -> tuple[str, ...]:
+    """Return all RPCs of a run in the order in which tables have them, by which charts give them colours."""
+    return tuple(dict.fromkeys((*(row.rpc for row in load.rpcs), *(point.rpc for point in load.series))))
+
+
+def channels(series: Sequence[Series]) -> dict[str, Any]:
+    """Return colour and dashes of lines whose field `s` is their place in the sequence."""
+    names = [str(place) for place in range(len(series))]
+    dashes = [[int(part) for part in line.dash.split()] or [1, 0] for line in series]
+    return {"color": scale(names, [COLOUR_OF[line.colour] for line in series]), "strokeDash": scale(names, dashes)}
+
+
+def rows(series: Sequence[Series]) -> list[dict[str, Any]]:
+    """Return the points of lines as data; names of things never get into a drawing."""
+    return [{"x": x, "y": y, "s": str(place)} for place, line in enumerate(series) for x, y in line.points]
+
+
+def _by_rpc(load: Load) -> dict[str, list[Point]]:
+    found: dict[str, list[Point]] = {rpc: [] for rpc in rpc_names(load)}
+    for point in load.series:
+        found[point.rpc].append(point)
+    return {rpc: points for rpc, points in found.items() if points}
+
+
+def _offered(load: Load, seconds: Sequence[int]) -> tuple[Series, ...]:
+    answered = dict.fromkeys(seconds, 0.0)
+    for point in load.series:
+        if point.rpc in SUBMISSIONS:
+            answered[point.second] += point.rate
+    return (
+        Series("offered: starts that the scenario plans", "c2", "6 3", load.offered),
+        Series("achieved: submissions that were answered", "c1", "", tuple((float(at), rate) for at, rate in answered.items())),
+    )
 
 
 def _error_rates(load: Load) -> dict[str, dict[int, float]]:
@@ -97,112 +146,66 @@ def _error_rates(load: Load) -> dict[str, dict[int, float]]:
 def _filled(values: Mapping[str, Mapping[int, float]], seconds: Sequence[int]) -> tuple[Series, ...]:
     """Return series in which a window without calls counts as zero."""
     return tuple(
-        Series(
-            name,
-            f"c{place % _PALETTE + 1}",
-            _DASHES[place // _PALETTE % len(_DASHES)],
-            tuple((second, points.get(second, 0.0)) for second in seconds),
-        )
-        for place, (name, points) in enumerate(values.items())
+        Series(name, *coloured(values)[name], tuple((float(second), points.get(second, 0.0)) for second in seconds))
+        for name, points in values.items()
     )
 
 
 def _percentiles(points: Sequence[Point]) -> tuple[Series, ...]:
+    """Return a line per percentile, with a gap where nothing was called."""
     return tuple(
-        Series(name, f"q{name[1:]}", dash, tuple((point.second, float(getattr(point, name))) for point in points))
+        Series(
+            name,
+            f"q{name[1:]}",
+            dash,
+            tuple((float(point.second), float(getattr(point, name)) if point.count else None) for point in points),
+        )
         for name, dash in (("p99", "2 3"), ("p95", "6 3"), ("p50", ""))
     )
 
 
-def _chart(title: str, unit: str, series: tuple[Series, ...]) -> Chart:
-    svg = tostring(_slimmed(fromstring(_drawn(series))), encoding="unicode")  # noqa: S314 - the library's own output
-    return Chart(title, unit, _described(title, unit, series), series, svg)
+def _over_time(title: str, unit: str, series: tuple[Series, ...], stages: Sequence[float]) -> Chart:
+    return Chart(title, unit, _described(title, unit, series), series, _drawn(series, stages))
 
 
 def _described(title: str, unit: str, series: Iterable[Series]) -> str:
     """Say in words what the chart shows: mean and peak of each line."""
     parts = []
     for line in series:
-        second, peak = max(line.points, key=lambda point: (point[1], -point[0]))
-        mean = sum(value for _, value in line.points) / len(line.points)
+        known = [(x, y) for x, y in line.points if y is not None]
+        second, peak = max(known, key=lambda point: (point[1], -point[0]))
+        mean = sum(value for _, value in known) / len(known)
         parts.append(f"{line.name}: mean {number(mean)}, highest {number(peak)} at {duration(second)}")
     return f"{title} over time, {unit}. {'; '.join(parts)}."
 
 
-def _drawn(series: Sequence[Series]) -> str:
-    """Return the SVG that Vega-Lite draws, with sentinels for colours and without any text but the labels of the axes."""
-    names = [str(place) for place in range(len(series))]
+def _drawn(series: Sequence[Series], stages: Sequence[float]) -> str:
     last = max(second for line in series for second, _ in line.points)
     few = max(len(line.points) for line in series) <= _POINTS_UP_TO
-    spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": WIDTH - 64,
-        "height": HEIGHT - 44,
-        "padding": {"left": 50, "top": 12, "right": 14, "bottom": 32},
-        "autosize": "none",
-        "data": {
-            "values": [{"x": x, "y": y, "s": name} for name, line in zip(names, series, strict=True) for x, y in line.points]
-        },
-        "mark": {"type": "line", "strokeWidth": 1.75, "point": {"size": 14, "filled": True} if few else False},
-        "encoding": {
-            "x": {
-                "field": "x",
-                "type": "quantitative",
-                "title": None,
-                "scale": {"nice": False, "zero": True},
-                "axis": _x_axis(last),
-            },
-            "y": {"field": "y", "type": "quantitative", "title": None, "axis": _y_axis()},
-            "color": _scale(names, [_COLOUR_OF[line.colour] for line in series]),
-            "strokeDash": _scale(names, [[int(part) for part in line.dash.split()] or [1, 0] for line in series]),
-        },
-        "config": {"background": None, "view": {"stroke": None}},
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"nice": False, "zero": True},
+        "axis": _x_axis(int(last)),
     }
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version="5.21", allowed_base_urls=[])
-    return svg
-
-
-def _scale(names: Sequence[str], values: Sequence[object]) -> dict[str, Any]:
-    return {"field": "s", "type": "nominal", "legend": None, "scale": {"domain": list(names), "range": list(values)}}
-
-
-def _axis() -> dict[str, Any]:
-    colours = {f"{part}Color": _COLOUR_OF["axis"] for part in ("domain", "tick", "label")}
-    return colours | {"gridColor": _COLOUR_OF["grid"], "labelFontSize": 11, "labelPadding": 6, "labelFlush": False}
+    y = {"field": "y", "type": "quantitative", "title": None, "axis": value_axis()}
+    mark = {"type": "line", "strokeWidth": 1.75, "invalid": "break-paths-filter-domains"}
+    lines = {
+        "data": {"values": rows(series)},
+        "mark": mark | {"point": {"size": 14, "filled": True} if few else False},
+        "encoding": {"x": x, "y": y, **channels(series)},
+    }
+    spec = {
+        "width": WIDTH - PADDING["left"] - PADDING["right"],
+        "height": HEIGHT - PADDING["top"] - PADDING["bottom"],
+        "padding": PADDING,
+        "layer": [*([rules("x", [at for at in stages if at < last], "axis", (1, 3))] if stages else []), lines],
+    }
+    return svg_of(spec, WIDTH, HEIGHT)
 
 
 def _x_axis(last: int) -> dict[str, Any]:
     step = next((step for step in _STEPS if last / step <= _MOST_TICKS), _STEPS[-1] * (1 + last // (_STEPS[-1] * _MOST_TICKS)))
     label = "format(datum.value, ',') + ' s'" if last <= 120 else "format(datum.value / 60, ',~f') + ' min'"
-    return _axis() | {"values": list(range(0, last + 1, step)), "grid": False, "labelExpr": label, "tickSize": 4}
-
-
-def _y_axis() -> dict[str, Any]:
-    label = "datum.value >= 100000 ? format(datum.value, '.3~s') : format(datum.value, ',~f')"
-    return _axis() | {"tickCount": 4, "domain": False, "ticks": False, "labelExpr": label}
-
-
-def _slimmed(drawn: Element) -> Element:
-    """Return the drawing with nothing but marks, lines and labels, colours turned into classes."""
-    root = Element("svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "width": str(WIDTH), "height": str(HEIGHT), "fill": "none"})
-    for child in drawn:
-        _copy(child, root)
-    return root
-
-
-def _copy(source: Element, parent: Element) -> None:
-    tag = source.tag.rpartition("}")[2]
-    if tag not in {"g", "path", "line", "text"} or source.get("display") == "none":
-        return
-    if tag == "path" and "background" in source.get("class", ""):
-        return
-    kept = {name: _LONG_FRACTION.sub(r"\1", value) for name, value in source.attrib.items() if name in _KEPT}
-    classes = [f"{kind}-{_CLASSES[source.attrib[kind]]}" for kind in ("fill", "stroke") if source.get(kind) in _CLASSES]
-    element = SubElement(parent, tag, kept)
-    if classes:
-        element.set("class", " ".join(classes))
-    element.text = source.text
-    for child in source:
-        _copy(child, element)
-    if tag == "g" and not len(element):
-        parent.remove(element)
+    return axis() | {"values": list(range(0, last + 1, step)), "grid": False, "labelExpr": label, "tickSize": 4}

@@ -1,7 +1,7 @@
 """The report as one HTML file that needs no network and no script.
 
 Autoescaping is on and every value from a record goes through it; the only markup put in as it is are the charts, which
-`reports.charts` rebuilds from marks and labels. Pure.
+`reports.vega` rebuilds from marks and labels. Pure.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.gates import REQUIREMENT_VERDICTS, plural
-from reports.charts import charts_of
+from reports.charts import Chart, latency_charts, rate_charts
+from reports.comparison import Comparison, drawing, words
+from reports.comparison.values import CAUSES
+from reports.exhibits import Exhibition, proofs
+from reports.loadruns import flaw, load_runs
+from reports.loadvalues import ERROR_BARS, Load, Point
+from reports.measured import NINES
+from reports.spread_charts import life_chart, phase_name, spectrum_charts
 from reports.text import duration, moment, number, percent, with_bar
-from reports.values import ERROR_BARS, Conformance, Load, Observed, Point, RequirementView, View
+from reports.values import Conformance, Observed, RequirementView, View
 from reports.view import flattened
 
 LEVELS = ("MUST", "SHOULD", "INFO")
@@ -45,23 +52,51 @@ _PLAIN_ID = re.compile(r"[A-Z]{1,20}-[0-9]{1,6}", re.ASCII)
 
 def render_html(view: View) -> bytes:
     """Return the report as UTF-8 HTML; the same view gives the same bytes."""
+    conformance = view.conformance
+    checks = {} if conformance is None else {check.key: check for check in conformance.checks}
     text = (
         environment()
         .get_template("report.html.j2")
         .render(
             view=view,
-            anchors={} if view.conformance is None else anchors(view.conformance.requirements),
-            checks={} if view.conformance is None else {check.key: check for check in view.conformance.checks},
-            tally=() if view.conformance is None else tally(view.conformance),
-            observed={} if view.conformance is None else by_requirement(view.conformance.observations),
-            charts=[[(chart, Markup(chart.svg)) for chart in charts_of(load)] for load in view.loads],  # noqa: S704 - see module
-            tables=[series_rows(load) for load in view.loads],
+            anchors={} if conformance is None else anchors(conformance.requirements),
+            checks=checks,
+            tally=() if conformance is None else tally(conformance),
+            observed={} if conformance is None else by_requirement(conformance.observations),
+            levels_of={} if conformance is None else {item.id: item.level for item in conformance.requirements},
+            exhibition=Exhibition(),
+            proofs=lambda requirement: proofs(requirement, checks),
+            loads=[(run.name, run.load, _charts(run.load), series_rows(run.load), flaw(run)) for run in load_runs(view)],
+            intervals="" if view.baseline is None else _markup(_intervals(view.baseline)),
+            words=words,
+            causes=CAUSES,
+            nines=NINES,
+            phase_name=phase_name,
             levels=LEVELS,
             verdicts=VERDICT_NAMES,
             marks=MARKS,
         )
     )
     return text.encode()
+
+
+def _charts(load: Load) -> dict[str, list[tuple[Chart, Markup]]]:
+    life = life_chart(load.phases)
+    parts = {
+        "rates": rate_charts(load),
+        "latencies": latency_charts(load),
+        "spectra": spectrum_charts(load),
+        "life": () if life is None else (life,),
+    }
+    return {name: [(chart, _markup(chart.svg)) for chart in charts] for name, charts in parts.items()}
+
+
+def _intervals(baseline: Comparison) -> str:
+    return drawing.intervals([measure for measure in baseline.measures if measure.gates], baseline.floor)
+
+
+def _markup(svg: str) -> Markup:
+    return Markup(svg)  # noqa: S704 - see module
 
 
 @cache
@@ -78,8 +113,13 @@ def environment() -> Environment:
         "verdict_name": lambda verdict: VERDICT_NAMES.get(verdict, verdict),
     }
     environment.globals |= {"percent": percent, "plural": plural, "flattened": flattened, "with_bar": with_bar}
-    environment.globals["error_bars"] = ERROR_BARS
+    environment.globals |= {"error_bars": ERROR_BARS, "per_second": per_second}
     return environment
+
+
+def per_second(count: int, seconds: float) -> str:
+    """Write a rate."""
+    return number(count / seconds) if seconds > 0 else "-"
 
 
 def breakable(name: str) -> Markup:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from reports.values import Conformance, Failure, Load, RpcRow, View
+from reports.loadvalues import Load, RpcRow
+from reports.values import Conformance, Failure, View
 
 VERSION = 1
 """Version of the structure."""
@@ -31,6 +33,7 @@ def as_json(view: View) -> dict[str, Any]:
         "conformance": None if view.conformance is None else _conformance(view.conformance),
         "loads": [_load(load) for load in view.loads],
         "runs": _plain(view.runs),
+        "baseline": None if view.baseline is None else _plain(view.baseline) | {"regressed": view.baseline.regressed},
     }
 
 
@@ -62,8 +65,14 @@ def _failure(failure: Failure) -> dict[str, Any]:
 
 
 def _load(load: Load) -> dict[str, Any]:
-    data: dict[str, Any] = _plain(load)
-    return data | {"rpcs": [_row(row) for row in load.rpcs], "total": _row(load.total)}
+    data: dict[str, Any] = _plain(dataclasses.replace(load, intervals=()))
+    del data["intervals"]
+    stages = [_plain(stage) | _rows(stage.rpcs, stage.total) for stage in load.stages]
+    return data | _rows(load.rpcs, load.total) | {"stages": stages}
+
+
+def _rows(rpcs: Sequence[RpcRow], total: RpcRow) -> dict[str, Any]:
+    return {"rpcs": [_row(row) for row in rpcs], "total": _row(total)}
 
 
 def _row(row: RpcRow) -> dict[str, Any]:

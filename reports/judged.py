@@ -115,6 +115,8 @@ def _check_view(key: str, line: CheckLine) -> CheckView:
         interleavings=line.interleavings,
         seed=line.seed,
         repeat=line.repeat,
+        commands=line.commands,
+        mutants=line.mutants,
     )
 
 

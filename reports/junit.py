@@ -1,32 +1,34 @@
-"""JUnit XML for CI systems: a suite per chapter, a case per requirement; thresholds and the ledger are cases as well. Pure.
+"""JUnit XML for CI systems: a suite per chapter and per load run, a case per requirement, limit and invariant. Pure.
 
-There is no standard, only common use: `failure` for what fails the gate, `system-out` for what warns of it, `skipped` for what
-could not be said.
+There is no standard, only common use, and the schemas of Jenkins, which it is valid against: `failure` for what fails the gate,
+`error` for what says nothing, `skipped` for what could not be said, `system-out` for the rest. Tools tell a case from the next
+run's by its class and name: neither holds anything that changes from run to run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from harness.gates import plural
-from reports.text import clean, shortened
-from reports.values import Conformance, Failure, Load, RequirementView, View
+from reports.loadruns import LoadRun, distinct, flaw, invariants, load_runs
+from reports.loadvalues import Load
+from reports.text import clean, one_line, shortened
+from reports.values import CheckView, Conformance, Failure, RequirementView, View
 
 _LONGEST = 8000
+_LONGEST_MESSAGE = 500
+_JUDGED = {"pass", "violated", "thresholds_missed"}
 
 
 def render_junit(view: View) -> bytes:
-    """Return the report as JUnit XML; an outcome that no case shows (an incomplete record, say) is an `error` of its own."""
-    root = Element("testsuites", name=clean(view.title))
+    """Return the report as UTF-8 JUnit XML; the same view gives the same bytes."""
+    root = Element("testsuites", name="controller-harness")
     if view.conformance is not None:
         _conformance_suites(root, view.conformance)
-    for place, load in enumerate(view.loads, start=1):
-        _load_suite(root, load, "load" if len(view.loads) == 1 else f"load {place}")
-    if view.verdict.kind not in {"pass", "violated", "thresholds_missed"}:
-        suite = SubElement(root, "testsuite", name="run")
-        case = SubElement(suite, "testcase", classname="run", name="valid run", time="0")
-        _child(case, "error", view.verdict.label, view.verdict.reason)
+    for found in load_runs(view):
+        _load_suite(root, found)
+    _run_suite(root, view)
     _count(root)
     indent(root)
     text: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
@@ -39,33 +41,31 @@ def _conformance_suites(root: Element, conformance: Conformance) -> None:
     for chapter in conformance.chapters:
         suite = SubElement(root, "testsuite", name=clean(chapter.name))
         for item in chapter.requirements:
-            spent = sum(checks[key].seconds for key in item.checks)
-            case = SubElement(suite, "testcase", classname=clean(chapter.name), name=clean(item.id), time=f"{spent:.3f}")
-            properties = SubElement(case, "properties")
-            for name, value in (("level", item.level), ("statement", item.statement)):
-                SubElement(properties, "property", name=name, value=clean(value))
             covering = [checks[key] for key in item.checks]
-            strength = (
-                ("calls", sum(check.calls_made for check in covering)),
-                ("jobs", sum(check.jobs for check in covering)),
-                ("interleavings", sum(check.interleavings for check in covering)),
-                ("oracles", ", ".join(dict.fromkeys(name for check in covering for name in check.oracles))),
-                ("seed", ", ".join(dict.fromkeys(str(check.seed) for check in covering))),
-            )
-            for name, figure in strength if covering else ():
-                SubElement(properties, "property", name=name, value=clean(str(figure)))
-            _outcome(case, item, failures.get(item.id), strict=conformance.strict)
+            case = _case(suite, chapter.name, item.id, sum(check.seconds for check in covering))
+            failure = failures.get(item.id)
+            warning = _outcome(case, item, failure, strict=conformance.strict)
+            about = "\n".join((f"{item.level}: {item.statement}", *_strength(covering)))
+            SubElement(case, "system-out").text = clean(shortened("\n\n".join(filter(None, (warning, about))), _LONGEST))
 
 
-def _outcome(case: Element, item: RequirementView, failure: Failure | None, *, strict: bool) -> None:
+def _outcome(case: Element, item: RequirementView, failure: Failure | None, *, strict: bool) -> str:
+    """Put what came of a requirement into its case; return what is to be told without failing it."""
+    if failure is not None and item.level == "INFO":
+        return f"observed\n\n{_findings(failure)}"
     if failure is not None and item.level == "SHOULD" and not strict:
         # What reads this fails a build for every failure; a warning must not.
-        SubElement(case, "system-out").text = clean(shortened(f"warning: {item.statement}\n\n{_findings(failure)}", _LONGEST))
-    elif failure is not None and item.level != "INFO":
+        return f"warning: {item.statement}\n\n{_findings(failure)}"
+    if failure is not None:
         _child(case, "failure", f"{item.level}: {item.statement}", _findings(failure), kind=item.level)
     elif item.verdict not in {"pass", "fail"}:
         reason = item.verdict.replace("_", " ")
-        _child(case, "skipped", f"{reason}: {item.reason}" if item.reason else reason, "")
+        _child(case, "skipped", f"{reason}: {item.reason}" if item.reason else reason)
+    return ""
+
+
+def _strength(covering: Sequence[CheckView]) -> Iterable[str]:
+    return (f"{check.name}: {check.verdict.replace('_', ' ')}; {check.strength}" for check in covering)
 
 
 def _findings(failure: Failure) -> str:
@@ -76,33 +76,59 @@ def _findings(failure: Failure) -> str:
     return "\n\n".join(blocks)
 
 
-def _load_suite(root: Element, load: Load, name: str) -> None:
-    suite = SubElement(root, "testsuite", name=name)
-    total = load.total
-    case = SubElement(suite, "testcase", classname=name, name="calls", time=f"{load.seconds:.3f}")
-    if not total.count:
-        _child(case, "error", "nothing was measured", "The load run has no samples.")
-    for line in load.thresholds:
-        case = SubElement(suite, "testcase", classname=name, name=clean(line.expression), time="0")
+def _load_suite(root: Element, found: LoadRun) -> None:
+    load, name = found.load, f"load.{found.name}"
+    suite = SubElement(root, "testsuite", name=clean(name))
+    case, why = _case(suite, name, "valid load run", load.seconds), flaw(found)
+    if why:
+        _child(case, "error", why)
+    for line, expression in zip(load.thresholds, distinct(line.expression for line in load.thresholds), strict=True):
+        case = _case(suite, name, expression)
         if not line.held:
-            reason = f"\n{line.reason}" if line.reason else ""
-            _child(case, "failure", f"observed {line.observed}", f"{line.expression}: observed {line.observed}{reason}")
+            _child(case, "failure", f"observed {line.observed}", line.reason)
     if load.search is not None:
-        case = SubElement(suite, "testcase", classname=name, name="search", time="0")
+        case = _case(suite, name, "search")
         if not load.search.found:
             _child(case, "failure", "nothing was found", load.search.reason)
-    if load.ledger is not None:
-        case = SubElement(suite, "testcase", classname=name, name="ledger of jobs", time="0")
-        if load.ledger.violation_count:
-            blocks = (
-                f"{item.requirement}\nexpected: {item.expected}\nobserved: {item.observed}" for item in load.ledger.violations
-            )
-            _child(case, "failure", plural(load.ledger.violation_count, "violated invariant"), "\n\n".join(blocks))
+    _ledger_cases(suite, load, f"{name}.ledger")
 
 
-def _child(case: Element, tag: str, message: str, text: str, kind: str = "") -> None:
-    attributes = {"message": clean(shortened(message, _LONGEST))} | ({"type": kind} if kind else {})
-    SubElement(case, tag, attributes).text = clean(shortened(text, _LONGEST)) or None
+def _ledger_cases(suite: Element, load: Load, name: str) -> None:
+    for item in invariants(load.ledger) if load.ledger is not None else ():
+        case = _case(suite, name, item.name)
+        if item.broken:
+            _child(case, "failure", item.meaning or "an invariant of the ledger does not hold", item.broken)
+        elif item.unknown:
+            _child(case, "skipped", item.unknown)
+        if item.meaning:
+            SubElement(case, "system-out").text = item.meaning
+
+
+def _run_suite(root: Element, view: View) -> None:
+    """Add the case that fails when an outcome that no other case shows keeps the whole from being valid."""
+    suite = SubElement(root, "testsuite", name="run")
+    case = _case(suite, "run", "valid run")
+    incomplete = "; ".join(f"{run.source} is incomplete: {run.incomplete}" for run in view.runs if run.incomplete)
+    if view.verdict.kind not in _JUDGED:
+        _child(case, "error", view.verdict.label, "\n".join((view.verdict.reason, *view.notices)))
+    elif incomplete:
+        _child(case, "error", "Incomplete", incomplete)
+    if view.baseline is not None:
+        case = _case(suite, "run", "nothing became worse")
+        if view.baseline.refusals:
+            _child(case, "skipped", "; ".join(refusal.text for refusal in view.baseline.refusals))
+        elif view.baseline.regressed:
+            _child(case, "failure", plural(len(view.baseline.regressions), "regression"), "\n".join(view.baseline.regressions))
+
+
+def _case(suite: Element, group: str, name: str, seconds: float = 0.0) -> Element:
+    return SubElement(suite, "testcase", classname=clean(group), name=clean(name), time=f"{seconds:.3f}")
+
+
+def _child(case: Element, tag: str, message: str, text: str = "", kind: str = "") -> None:
+    attributes = {"message": clean(shortened(one_line(message), _LONGEST_MESSAGE))} | ({"type": kind} if kind else {})
+    # GitLab shows the text only, others the message only.
+    SubElement(case, tag, attributes).text = clean(shortened(f"{message}\n\n{text}".rstrip(), _LONGEST))
 
 
 def _count(root: Element) -> None:
@@ -111,11 +137,16 @@ def _count(root: Element) -> None:
     for suite in root:
         cases += suite
         _totals(suite, list(suite))
+        suite.set("skipped", str(_having(suite, "skipped")))
     _totals(root, cases)
 
 
 def _totals(element: Element, cases: Sequence[Element]) -> None:
     element.set("tests", str(len(cases)))
-    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        element.set(name, str(sum(case.find(tag) is not None for case in cases)))
+    element.set("failures", str(_having(cases, "failure")))
+    element.set("errors", str(_having(cases, "error")))
     element.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")
+
+
+def _having(cases: Iterable[Element], tag: str) -> int:
+    return sum(case.find(tag) is not None for case in cases)

@@ -1,40 +1,27 @@
-"""A short summary in Markdown, for job summaries and merge requests: the verdict, then only what needs eyes. Pure."""
+"""A short summary in Markdown, for job summaries and comments on merge requests: the verdict, then only what needs eyes. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from harness.gates import plural
 from harness.record import Ledger
-from reports.text import clean, number, one_line, percent, shortened, with_bar
-from reports.values import ERROR_BARS, Conformance, Failure, Load, Spread, View
+from reports.loadruns import LoadRun, flaw, load_runs
+from reports.loadvalues import ERROR_BARS, Load, RpcRow
+from reports.markdown_changes import changes
+from reports.markup import escape, folded, joined, table
+from reports.text import number, percent, with_bar
+from reports.values import Conformance, Failure, View
 
-MOST_ROWS = 30
-"""How many rows a table of the summary has at most."""
-
-_ACTIVE = re.compile(r"[\\`*\[\]|~<>$&]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|^(?:[-+#=]|\d+(?=[.)](?: |$)))")
-_MENTION = re.compile(r"@(?=\w)")
-_BLANKS = re.compile(r"\n{3,}")
 _MARKS = {"pass": "✅", "violated": "❌", "thresholds_missed": "⚠️"}
-_LONGEST = 300
 _FIGURES = ("p50", "p95", "p99", "largest")
+_COLUMNS = ("Calls", "Calls/s", "Errors", "p50 ms", "p95 ms", "p99 ms", "max ms")
+_MOST_RUNS = 10
 
 
 def render_markdown(view: View) -> bytes:
-    """Return the summary as UTF-8 Markdown (CommonMark with tables)."""
-    return _BLANKS.sub("\n\n", "\n".join(_lines(view)).rstrip() + "\n").encode()
-
-
-def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line: no markup, link, HTML or end of a cell; nobody is notified."""
-    safe = _ACTIVE.sub(_escaped, one_line(clean(shortened(text, _LONGEST))))
-    return _MENTION.sub("@\N{WORD JOINER}", safe)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    text = match[0]
-    return f"{text}\N{WORD JOINER}" if text.isdecimal() else f"\\{text}"
+    """Return the summary as UTF-8 Markdown (CommonMark with tables); it is short enough for a comment."""
+    return joined(_lines(view), _runs(view)).encode()
 
 
 def _lines(view: View) -> Iterator[str]:
@@ -48,13 +35,20 @@ def _lines(view: View) -> Iterator[str]:
     yield ""
     yield " · ".join(f"{escape(figure.value)} {escape(figure.label)}" for figure in view.figures)
     yield ""
+    if view.baseline is not None:
+        yield from changes(view.baseline)
     if view.conformance is not None:
         yield from _conformance(view.conformance)
-    for load in view.loads:
-        yield from _load(load)
-    for run in view.runs:
+    for found in load_runs(view):
+        yield from _load(found)
+
+
+def _runs(view: View) -> Iterator[str]:
+    for run in view.runs[:_MOST_RUNS]:
         yield f"Run {escape(run.run_id)}, started {escape(run.started)}, seed {run.seed}, version {escape(run.tool_version)}."
         yield ""
+    if len(view.runs) > _MOST_RUNS:
+        yield f"{len(view.runs) - _MOST_RUNS:,} more runs are in the full report."
 
 
 def _conformance(conformance: Conformance) -> Iterator[str]:
@@ -62,18 +56,18 @@ def _conformance(conformance: Conformance) -> Iterator[str]:
     yield ""
     if conformance.failures:
         yield "### Failed"
-        yield from _table(
+        yield from table(
             ("Requirement", "Level", "Expected", "Observed", "Strength"),
             ((item.requirement.id, item.requirement.level, *_first(item), _strength(item)) for item in conformance.failures),
         )
     if conformance.known_failures:
         yield "### Known failures"
         rows = ((item.requirement.id, item.requirement.level, item.requirement.reason) for item in conformance.known_failures)
-        yield from _table(("Requirement", "Level", "Reason"), rows)
+        yield from table(("Requirement", "Level", "Reason"), rows)
     undecided = [item for item in conformance.requirements if item.verdict == "inconclusive"]
     if undecided:
         yield "### Inconclusive"
-        yield from _table(("Requirement", "Level", "Reason"), ((item.id, item.level, item.reason) for item in undecided))
+        yield from table(("Requirement", "Level", "Reason"), ((item.id, item.level, item.reason) for item in undecided))
 
 
 def _mode(conformance: Conformance) -> str:
@@ -92,34 +86,42 @@ def _first(failure: Failure) -> tuple[str, str]:
     return first.expected, first.observed + (f" (and {rest} more)" if rest else "")
 
 
-def _load(load: Load) -> Iterator[str]:
-    yield "### Load"
-    yield from _table(
-        ("RPC", "Calls", "Calls/s", "Errors", "p50 ms", "p95 ms", "p99 ms", "max ms"),
-        (
-            (row.rpc, f"{row.count:,}", number(row.rate), percent(row.error_count, row.count), *_spread(row.spread))
-            for row in (*load.rpcs, load.total)
-        ),
-        align=">",
-    )
-    yield from _search(load)
-    yield from _phases(load)
-    yield from _starts(load)
-    missed = [line for line in load.thresholds if not line.held]
-    if load.thresholds:
-        yield f"{len(load.thresholds) - len(missed)} of {len(load.thresholds)} thresholds held."
+def _load(found: LoadRun) -> Iterator[str]:
+    load, why = found.load, flaw(found)
+    yield f"### Load: {escape(found.name)}"
+    yield ""
+    if why:
+        yield f"**Not valid: {escape(why)}**"
         yield ""
+    missed = [line for line in load.thresholds if not line.held]
     if missed:
-        yield from _table(("Missed threshold", "Observed"), ((line.expression, line.observed) for line in missed))
+        yield f"{len(load.thresholds) - len(missed)} of {len(load.thresholds)} thresholds held."
+        rows = ((line.expression, line.observed, line.reason) for line in missed)
+        yield from table(("Missed threshold", "Observed", "Reason"), rows)
     if load.ledger is not None:
         yield _books(load.ledger)
         yield ""
     if load.ledger is not None and load.ledger.violation_count:
         yield f"**The ledger shows {plural(load.ledger.violation_count, 'violated invariant')}:**"
-        yield from _table(
+        yield from table(
             ("Invariant", "Expected", "Observed"),
             ((item.requirement, item.expected, item.observed) for item in load.ledger.violations),
         )
+    rate, calls = number(load.total.rate), f"{load.total.count:,}"
+    yield from folded(f"{calls} calls, {rate} per second: latencies and errors", _figures(load))
+
+
+def _figures(load: Load) -> Iterator[str]:
+    yield from table(("RPC", *_COLUMNS), ((row.rpc, *_row(row)) for row in (*load.rpcs, load.total)), align=">")
+    if load.stages:
+        rows = [(stage.name + ("" if stage.measured else " (not measured)"), stage.total) for stage in load.stages]
+        yield from table(("Stage", *_COLUMNS), ((name, *_row(row)) for name, row in rows), align=">")
+    codes = [(row.rpc, error.code, f"{error.count:,}") for row in load.rpcs for error in row.errors]
+    if codes:
+        yield from table(("RPC", "Error", "Calls"), codes, align=">")
+    yield from _search(load)
+    yield from _phases(load)
+    yield from _starts(load)
 
 
 def _books(ledger: Ledger) -> str:
@@ -139,7 +141,7 @@ def _books(ledger: Ledger) -> str:
 def _search(load: Load) -> Iterator[str]:
     if load.search is not None:
         yield f"Search: {escape(load.search.reason)}."
-        yield from _table(
+        yield from table(
             ("Trial", "Starts", "Dropped", "Outcome", "Limit", "Measured"),
             (
                 (probe.stage, f"{probe.starts:,}", f"{probe.dropped:,}", probe.outcome, probe.limit, probe.observed)
@@ -150,7 +152,7 @@ def _search(load: Load) -> Iterator[str]:
 
 def _phases(load: Load) -> Iterator[str]:
     if load.phases:
-        yield from _table(
+        yield from table(
             ("Phase of jobs", "Jobs", "p50 ms", "p95 ms", "p99 ms", "max ms"),
             (
                 (phase.name, f"{phase.spread.count:,}", *(with_bar(*phase.shown(figure)) for figure in _FIGURES))
@@ -166,7 +168,7 @@ def _phases(load: Load) -> Iterator[str]:
 def _starts(load: Load) -> Iterator[str]:
     if load.arrivals:
         yield "Calls count from when they were meant to start."
-        yield from _table(
+        yield from table(
             ("Stage", "Due", "Made", "Late", "Dropped"),
             (
                 (
@@ -182,21 +184,7 @@ def _starts(load: Load) -> Iterator[str]:
         )
 
 
-def _spread(spread: Spread | None) -> tuple[str, ...]:
-    if spread is None:
-        return ("-",) * 4
-    return tuple(map(number, (spread.p50, spread.p95, spread.p99, spread.largest)))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> Iterator[str]:
-    """Yield a table with a blank line around it; with `align` '>' all columns but the first are set to the right."""
-    cells = [tuple(map(escape, row)) for row in rows]
-    yield ""
-    yield f"| {' | '.join(map(escape, head))} |"
-    yield "|---|" + ("---:|" if align else "---|") * (len(head) - 1)
-    for row in cells[:MOST_ROWS]:
-        yield f"| {' | '.join(row)} |"
-    yield ""
-    if len(cells) > MOST_ROWS:
-        yield f"{len(cells) - MOST_ROWS:,} more are in the full report."
-        yield ""
+def _row(row: RpcRow) -> tuple[str, ...]:
+    spread = row.spread
+    times = ("-",) * 4 if spread is None else tuple(map(number, (spread.p50, spread.p95, spread.p99, spread.largest)))
+    return (f"{row.count:,}", number(row.rate), percent(row.error_count, row.count), *times)

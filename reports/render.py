@@ -9,9 +9,18 @@ from reports.html import render_html
 from reports.json_report import render_json
 from reports.junit import render_junit
 from reports.markdown import render_markdown
+from reports.openmetrics import render_openmetrics
+from reports.series_csv import render_series
 from reports.values import View
 
-FORMATS: Mapping[str, str] = {"html": "report.html", "junit": "junit.xml", "markdown": "summary.md", "json": "report.json"}
+FORMATS: Mapping[str, str] = {
+    "html": "report.html",
+    "junit": "junit.xml",
+    "markdown": "summary.md",
+    "json": "report.json",
+    "openmetrics": "metrics.txt",
+    "csv": "series.csv",
+}
 """The file name of each format."""
 
 _RENDERERS: Mapping[str, Callable[[View], bytes]] = {
@@ -19,6 +28,8 @@ _RENDERERS: Mapping[str, Callable[[View], bytes]] = {
     "junit": render_junit,
     "markdown": render_markdown,
     "json": render_json,
+    "openmetrics": render_openmetrics,
+    "csv": render_series,
 }
 
 

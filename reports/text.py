@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
+from operator import is_
 from typing import Any, TypeVar, cast
 
 from harness.histogram import Histogram
@@ -19,6 +21,9 @@ LONGEST = 12_000
 """How many characters of any one text a report shows."""
 
 T = TypeVar("T")
+
+_NUMBERS = ("int", "float", "bool")
+_ATOMS = (int, float, type(None), Enum, Histogram)
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
@@ -116,15 +121,28 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _cleaned(value: Any) -> Any:
-    if isinstance(value, Enum | Histogram):
+    """Return the value itself where there is nothing to change: most of a long record is numbers and harmless names."""
+    if isinstance(value, _ATOMS):
         return value
     if isinstance(value, str):
-        return shortened(clean(value), LONGEST)
+        return value if _is_harmless(value) else shortened(clean(value), LONGEST)
     if isinstance(value, Mapping):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+        return {_cleaned(key): _cleaned(item) for key, item in value.items()} if value else value
     if isinstance(value, list | tuple):
-        return type(value)(_cleaned(item) for item in value)
+        items = type(value)(map(_cleaned, value))
+        return value if all(map(is_, items, value)) else items
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = (item.name for item in dataclasses.fields(value) if item.init)
-        return dataclasses.replace(value, **{name: _cleaned(getattr(value, name)) for name in fields})
+        found = ((name, getattr(value, name)) for name in _field_names(type(value)))
+        changed = {name: new for name, old in found if (new := _cleaned(old)) is not old}
+        return dataclasses.replace(value, **changed) if changed else value
     return value
+
+
+def _is_harmless(text: str) -> bool:
+    return len(text) <= LONGEST and text.isascii() and text.isprintable()
+
+
+@cache
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the fields that are not declared to be numbers: those may hold text."""
+    return tuple(item.name for item in dataclasses.fields(kind) if item.init and item.type not in _NUMBERS)

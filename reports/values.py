@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ExitCode
 from harness.gates import plural
-from harness.record import Arrivals, Discrepancy, KnownLine, Ledger, SearchLine, ThresholdLine
+from harness.record import Discrepancy, KnownLine
+from reports.loadvalues import Load
+
+if TYPE_CHECKING:
+    # Comparing needs these values as well.
+    from reports.comparison.values import Comparison
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class CheckView:
     interleavings: int
     seed: int
     repeat: str
+    commands: tuple[str, ...]
+    mutants: tuple[str, ...]
 
     @property
     def strength(self) -> str:
@@ -198,111 +205,11 @@ class Conformance:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How latencies are spread, in milliseconds."""
-
-    count: int
-    mean: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    p999: float
-    largest: float
-
-
-@dataclass(frozen=True)
-class ErrorRow:
-    """Calls that ended with one gRPC code other than OK."""
-
-    code: str
-    count: int
-    spread: Spread | None
-
-
-@dataclass(frozen=True)
-class RpcRow:
-    """One RPC under load: calls, calls per second, the spread of those that succeeded (if on record), errors by code."""
-
-    rpc: str
-    count: int
-    rate: float
-    spread: Spread | None
-    errors: tuple[ErrorRow, ...]
-
-    @property
-    def error_count(self) -> int:
-        """Calls that did not end with OK."""
-        return sum(error.count for error in self.errors)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """How long jobs spent in one phase of their life.
-
-    A job's true time is at most its error bar off, which the time between two polls makes; `error` is the spread of the error
-    bars (None: the record does not hold them).
-    """
-
-    name: str
-    spread: Spread
-    error: Spread | None = None
-
-    def shown(self, figure: str) -> tuple[float, float | None]:
-        """Return a figure of the spread, by name, and the error bar to show with it: the same figure of the error bars."""
-        return getattr(self.spread, figure), None if self.error is None else getattr(self.error, figure)
-
-
-ERROR_BARS = (
-    "Times of jobs come from polling: each is known to within an error bar that the time between two polls makes. "
-    "What stands behind ± is the same percentile of the jobs' error bars; behind a largest time, the largest of them."
-)
-"""What reports say of error bars."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A window of `Load.window` seconds of one RPC; percentiles are those of its slowest second, in milliseconds."""
-
-    second: int
-    rpc: str
-    count: int
-    rate: float
-    errors: Mapping[str, int]
-    p50: float
-    p95: float
-    p99: float
-    largest: float
-    users: int
-
-
-@dataclass(frozen=True)
-class Load:
-    """All that one load run measured; in an open load `rpcs` count from when calls were meant to start.
-
-    Of open loads only: what became of the starts of each stage, the times of calls that ended with OK from when they were really
-    sent, and by how much the generator was late; of searches for the highest rate: what they found.
-    """
-
-    detail: Mapping[str, Any]
-    planned: int
-    seconds: float
-    rpcs: tuple[RpcRow, ...]
-    total: RpcRow
-    phases: tuple[Phase, ...]
-    window: int
-    series: tuple[Point, ...]
-    thresholds: tuple[ThresholdLine, ...]
-    ledger: Ledger | None
-    arrivals: tuple[Arrivals, ...] = ()
-    service: Spread | None = None
-    delays: Spread | None = None
-    search: SearchLine | None = None
-
-
-@dataclass(frozen=True)
 class View:
-    """Everything that a report shows. `notices` are the outcomes that the verdict itself does not name."""
+    """Everything that a report shows. `notices` are the outcomes that the verdict itself does not name.
+
+    `baseline` is what changed since earlier runs, if the report was asked to say so.
+    """
 
     title: str
     verdict: Overall
@@ -311,3 +218,4 @@ class View:
     conformance: Conformance | None
     loads: tuple[Load, ...]
     runs: tuple[Run, ...]
+    baseline: Comparison | None = None

@@ -9,10 +9,12 @@ from typing import Any
 from harness.errors import ExitCode, worst
 from harness.gates import outcomes_of, plural
 from harness.record import Record, SectionEnd, SectionStart
+from reports.comparison import Comparison, compare
 from reports.judged import conformance_view
+from reports.loadvalues import Load
 from reports.measured import load_views
 from reports.text import cleaned, duration, number, one_line, percent, seconds_between
-from reports.values import Conformance, Figure, Load, Overall, Run, Section, View
+from reports.values import Conformance, Figure, Overall, Run, Section, View
 
 LABELS: Mapping[str, str] = {
     "pass": "Passed",
@@ -37,10 +39,11 @@ _KINDS: Mapping[ExitCode, str] = {
 }
 
 
-def build_view(records: Sequence[Record], *, strict: bool = False) -> View:
+def build_view(records: Sequence[Record], *, strict: bool = False, baseline: Sequence[Record] = ()) -> View:
     """Join records into what one report shows; checks are judged together, load runs stay apart.
 
-    `strict` makes a failed SHOULD count. Raises ValueError without any record.
+    `strict` makes a failed SHOULD count; with records of a `baseline`, the view says what changed since. What became worse is
+    a notice, no verdict: that is on these records alone. Raises ValueError without any record.
     """
     if not records:
         raise ValueError("a report needs at least one record")
@@ -50,15 +53,23 @@ def build_view(records: Sequence[Record], *, strict: bool = False) -> View:
     loads = tuple(load for record in found for load in load_views(record.lines))
     runs = tuple(_run(record) for record in found)
     verdict, notices = _overall(found, conformance, strict)
+    changed = compare(baseline, records) if baseline else None
     return View(
         title=_title(runs),
         verdict=verdict,
-        notices=notices,
+        notices=(*notices, *_changes(changed)),
         figures=_figures(conformance, loads, runs),
         conformance=conformance,
         loads=loads,
         runs=runs,
+        baseline=changed,
     )
+
+
+def _changes(comparison: Comparison | None) -> tuple[str, ...]:
+    if comparison is None or not comparison.regressed:
+        return ()
+    return (f"Worse than the baseline: {', '.join(comparison.regressions)}.",)
 
 
 def _overall(records: Sequence[Record], conformance: Conformance | None, strict: bool) -> tuple[Overall, tuple[str, ...]]:
@@ -178,12 +189,17 @@ def _section(start: SectionStart, end: SectionEnd | None) -> Section:
 
 
 def flattened(value: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Return a nested mapping as rows of dotted key and text, in its own order; empty values and nulls are left out."""
+    """Return a nested mapping as rows of dotted key and text, in its own order; empty values and nulls are left out.
+
+    Mappings in a list have their place in the key, counted from 1.
+    """
     rows: list[tuple[str, str]] = []
     for key, item in value.items():
         name = f"{prefix}{key}"
         if isinstance(item, Mapping):
             rows += flattened(item, f"{name}.")
+        elif isinstance(item, list | tuple) and any(isinstance(part, Mapping) for part in item):
+            rows += flattened({str(place): part for place, part in enumerate(item, start=1)}, f"{name}.")
         elif isinstance(item, list | tuple):
             rows += [(name, ", ".join(str(part) for part in item))] if item else []
         elif item is not None and item != "":

@@ -44,12 +44,17 @@ class ChildResult:
 
 
 def run_child(
-    command: Sequence[str], environment: Mapping[str, str], on_event: Callable[[Event], None], *, limit: float | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    on_event: Callable[[Event], None],
+    *,
+    limit: float | None = None,
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> ChildResult:
     """Run a child to its end, handing each progress event to `on_event`.
 
-    `limit` is the longest time in seconds that it may take; then it is interrupted as by Ctrl-C. Raises KeyboardInterrupt
-    after the child has ended when this process was interrupted.
+    `limit` is the longest time in seconds that it may take; then it is interrupted as by Ctrl-C. When this process is
+    interrupted, the child is as well, `on_interrupt` is called, and KeyboardInterrupt is raised after the child has ended.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         with _started(command, environment, errors) as process, _stopped(process, after=limit) as stopped:
@@ -59,6 +64,7 @@ def run_child(
             except KeyboardInterrupt:
                 # Whoever asks a second time gets it at once.
                 with _stopped(process, after=0.0), on_signals(process.kill):
+                    on_interrupt()
                     _follow(process, lambda _: None)
                     process.wait()
                 raise

@@ -1,4 +1,4 @@
-"""`profile`, `requirements` and `report`: the commands that talk to no endpoint."""
+"""`profile` and `requirements`: what the harness knows of endpoints and of the spec."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from harness.cli.output import complain, say
 from harness.embedded import mutants_by_requirement
 from harness.endpoint import BUILTIN, read_profile, read_text
 from harness.errors import ConfigError, ExitCode, NotValidError
-from harness.recorder import load_record, make_folder, write_atomically
+from harness.recorder import write_atomically
 from harness.requirements import LEVELS, Requirement, builtin_catalogue, uncited_sentences, verify_passages
 from harness.template import masked, profile_template
-from reports import FORMATS, build_view, render
 
 Traces = Mapping[str, Sequence[str]]
 """Names by requirement id."""
@@ -114,21 +113,3 @@ def _listing(found: list[Requirement], checks: Traces, mutants: Traces) -> str:
         lines.append(f"{'':<17} " + (f"checked by {', '.join(covering)}" if covering else f"not checked: {item.unobservable}"))
         lines += [f"{'':<17} proven on {len(wrong)} mutants: {', '.join(wrong)}"] if wrong else []
     return "\n".join([*lines, f"{len(found)} requirements"])
-
-
-@click.command()
-@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report [default: that of the first record].")
-@click.option("--format", "formats", multiple=True, type=click.Choice(list(FORMATS)), help="Only this form (repeatable).")
-@click.option("--strict", is_flag=True, help="Fail for a SHOULD as for a MUST.")
-def report(records: tuple[Path, ...], out: Path | None, formats: tuple[str, ...], *, strict: bool) -> int:
-    """Make the report of run RECORDS again; a folder stands for the record.jsonl in it."""
-    paths = [path / "record.jsonl" if path.is_dir() else path for path in records]
-    view = build_view([load_record(path) for path in paths], strict=strict)
-    folder = out if out is not None else paths[0].parent
-    make_folder(folder)
-    for name, data in render(view, formats or tuple(FORMATS)).items():
-        write_atomically(folder / name, data)
-        say(str(folder / name))
-    say(f"{view.verdict.label}: {view.verdict.reason}")
-    return int(view.verdict.exit_code)

@@ -12,6 +12,7 @@ import click
 from _pytest.mark.expression import Expression  # pytest offers no public way to check one before it starts
 
 from conformance.costs import TIERS
+from harness.cli.places import RECORD, RUNS, record_files
 from harness.endpoint import BUILTIN
 from harness.errors import ConfigError
 from harness.profile import Profile
@@ -19,10 +20,6 @@ from harness.record import CheckLine
 from harness.recorder import load_record
 from harness.requirements import CHAPTERS, LEVELS, builtin_catalogue
 
-RUNS = Path("runs")
-"""Where runs are kept unless `--out` says otherwise."""
-RECORD = "record.jsonl"
-"""Name of the run record in a run's folder."""
 NEWEST = "\0newest"
 """Stands for the newest earlier run."""
 
@@ -103,8 +100,7 @@ def selection_arguments(
 def earlier_record(last_failed: str, profile: Profile) -> Path:
     """Return the run record that `--last-failed` means. Raises ConfigError when there is none."""
     if last_failed != NEWEST:
-        path = Path(last_failed)
-        return path / RECORD if path.is_dir() else path
+        return record_files([Path(last_failed)])[0]
     found: list[tuple[str, Path]] = []
     for path in RUNS.glob(f"*/{RECORD}"):
         with contextlib.suppress(ConfigError):

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.cli.board import Board
 from harness.cli.children import ChildResult, run_child
-from harness.cli.options import RECORD, RUNS
 from harness.cli.output import complain
+from harness.cli.places import RECORD, RUNS
 from harness.cli.progress import Display
 from harness.cli.screen import Screen, plain
 from harness.cli.signals import nothing, on_signals
@@ -51,8 +52,8 @@ class Run:
     def conformance(self, arguments: Sequence[str]) -> None:
         """Run the suites; `arguments` are further ones for pytest."""
         command = suite_command(self.profile_name, self.record, self.seed, arguments)
-        with Display(self.screen, "conformance", None) as display:
-            result = run_child(command, self.endpoint.handover, display.check_event)
+        with Display(self.screen, "conformance") as display:
+            result = run_child(command, self.endpoint.handover, display.check_event, on_interrupt=display.stopping)
         self._judge("conformance", result)
 
     def load(self, path: Path, scenario: Scenario, processes: int | None = None) -> None:
@@ -62,9 +63,10 @@ class Run:
         """
         extra = [] if processes is None else worker_processes(processes)
         command = load_command(self.profile_name, path, self.record, extra)
-        with Display(self.screen, "load", round(scenario.seconds)) as display:
-            limit = 2 * scenario.seconds + scenario.follow.deadline + 60
-            result = run_child(command, self.endpoint.handover, display.load_event, limit=limit)
+        limit = 2 * scenario.seconds + scenario.follow.deadline + 60
+        with Display(self.screen, "load", scenario.seconds, may_end_sooner=scenario.is_search) as display:
+            hear, stop = display.load_event, display.stopping
+            result = run_child(command, self.endpoint.handover, hear, limit=limit, on_interrupt=stop)
         if result.overdue:
             self.complaints.append(f"the load had to be stopped: it did not end within {limit:.0f} s")
         self._judge("load", result)
@@ -154,9 +156,10 @@ def _conclude(run: Run, begun: float) -> int:
         record = dataclasses.replace(record, incomplete="")
     code = worst([record_exit(record)[0], *run.codes])
     RecordWriter.append_to(run.record).finish(int(code))
-    view = build_view([load_record(run.record)])
-    for name, data in render(view).items():
-        write_atomically(run.folder / name, data)
+    with Board(run.screen, "report", None):
+        view = build_view([load_record(run.record)])
+        for name, data in render(view).items():
+            write_atomically(run.folder / name, data)
     for line in dict.fromkeys(run.complaints):
         complain(line)
     style = {"pass": "bold green", "violated": "bold red"}.get(view.verdict.kind, "bold yellow")

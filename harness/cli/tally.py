@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from harness.cli.board import Board
 from harness.cli.screen import Screen, plain
 
 
@@ -18,32 +18,23 @@ class Tally:
         self._screen = screen
         self._total = total
         self._done = 0
-        self._quiet = os.environ.get("CI", "").lower() not in {"", "0", "false"}
-        self._live = screen.is_terminal and not screen.is_dumb_terminal and not self._quiet
-        columns = (
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}"),
-        )
-        self._progress = Progress(*columns, console=screen, transient=True, disable=not self._live, speed_estimate_period=600)
-        self._task = self._progress.add_task(what, total=total, note="")
+        self._bad = 0
+        columns = (MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+        self._board = Board(screen, what, total, *columns)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._board.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.stop()
+        self._board.__exit__(kind, error, trace)
 
     def done(self, text: str, *, bad: bool) -> None:
         """Count a trial and tell what came of it."""
         self._done += 1
-        self._progress.update(self._task, completed=self._done, note=plain(text[:60]))
+        self._bad += bad
+        self._board.show(done=self._done, lines=(plain(text), *([f"[red]{self._bad} bad[/]"] if self._bad else [])))
         if bad:
             self._screen.say(f"[red]{plain(text)}[/]")
-        elif not self._live and not self._quiet:
+        elif not self._board.live and not self._board.quiet:
             self._screen.say(f"  {self._done:>3}/{self._total}  {plain(text)}")

@@ -16,11 +16,12 @@ from typing import IO, Any
 
 from harness.record import Record
 from harness.recorder import load_record
+from reports import FORMATS
 
 COMMAND = [sys.executable, "-P", "-m", "harness.cli"]
 PATIENCE = 60.0
 """Seconds after which a command that has not ended has failed the test; none takes that long in a healthy run."""
-REPORT_FILES = ["junit.xml", "record.jsonl", "report.html", "report.json", "summary.md"]
+REPORT_FILES = sorted(["record.jsonl", *FORMATS.values()])
 CLEAN = {name: value for name, value in os.environ.items() if name not in {"CI", "FORCE_COLOR", "PYTEST_ADDOPTS", "COLUMNS"}}
 
 SCENARIO = """\

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from importlib import resources
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from harness.cli.reporting import SCHEMAS
 from harness.endpoint import read_profile
-from harness.record import SectionEnd, SectionStart
+from harness.record import Record, SectionEnd, SectionStart, encode
 from harness.recorder import RecordWriter, make_header
 from harness.requirements import builtin_catalogue
 from harness.server.mutants import MUTANTS
+from reports import FORMATS
 from tests.cli.commands import COMMAND, PATIENCE, Cli
+from tests.reports import records as make
 
 HEADER = make_header(command=("controller-harness", "load"), endpoint="127.0.0.1:1", profile={"name": "n"}, seed=1)
 START = SectionStart("load", "2026-01-01T00:00:00.000Z", 1)
@@ -93,7 +99,7 @@ def record(cli: Cli) -> Path:
 
 def test_the_same_record_gives_the_same_report(cli: Cli, record: Path) -> None:
     first, second = cli("report", record.parent), cli("report", record, "--out", "a/b")
-    names = ["junit.xml", "report.html", "report.json", "summary.md"]
+    names = sorted(FORMATS.values())
     assert sorted(path.name for path in (cli.folder / "a" / "b").iterdir()) == names
     for name in names:
         assert (record.parent / name).read_bytes() == (cli.folder / "a" / "b" / name).read_bytes()
@@ -101,6 +107,13 @@ def test_the_same_record_gives_the_same_report(cli: Cli, record: Path) -> None:
     assert first.err == ""
     ET.fromstring((record.parent / "junit.xml").read_text(encoding="utf-8"))  # noqa: S314 - our own
     assert json.loads((record.parent / "report.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("module", ["reporting", "comparison"])
+def test_what_is_made_from_records_loads_neither_grpc_nor_pytest(module: str) -> None:
+    script = f"import sys, harness.cli.{module}; print(sorted(set(sys.modules) & {{'grpc', '_pytest', 'hypothesis', 'locust'}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_only_the_forms_that_are_asked_for(cli: Cli, record: Path) -> None:
@@ -117,8 +130,64 @@ def test_a_record_that_was_cut_off(cli: Cli, record: Path, lost: int) -> None:
     done = cli("report", record)
     assert (done.code, done.err) == (4, "")
     assert "ncomplete" in done.out
-    for name in ("summary.md", "report.html", "report.json"):
+    for name in {*FORMATS.values()} - {"metrics.txt", "series.csv"}:
         assert "ncomplete" in (record.parent / name).read_text(encoding="utf-8")
+    assert 'controller_harness_run_complete{run="1"} 0' in (record.parent / "metrics.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (make.passing(), 0),
+        (make.record(*make.load(make.interval(0), make.latency("A"), make.threshold(held=False))), 1),
+        (make.failing(), 3),
+        (make.incomplete(), 4),
+        (make.everything()["unreachable"], 5),
+        (make.interrupted(), 130),
+    ],
+)
+def test_exit_codes_of_reports(cli: Cli, found: Record, code: int) -> None:
+    cli.write("record.jsonl", "".join(encode(line) + "\n" for line in found.lines))
+    done = cli("report", "record.jsonl", "--format", "csv")
+    assert (done.code, done.err) == (code, "")
+    assert done.out.startswith("series.csv\n")
+
+
+def test_several_records_give_one_report(cli: Cli, record: Path) -> None:
+    other = record.parent.with_name("other")
+    other.mkdir()
+    (other / "record.jsonl").write_bytes(record.read_bytes())
+    done = cli("report", "run", "other", "--out", "both", "--format", "json")
+    assert done.out.splitlines()[0] == "both/report.json"
+    data = json.loads((cli.folder / "both" / "report.json").read_text(encoding="utf-8"))
+    assert [run["source"] for run in data["runs"]] == ["run/record.jsonl", "other/record.jsonl"]
+    assert len(data["loads"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", '{"type":"header"', "no record\n"])
+def test_a_file_that_is_no_record(cli: Cli, text: str) -> None:
+    cli.write("record.jsonl", text)
+    assert "record.jsonl:1: not a run record" in cli("report", "record.jsonl").complaint(2)
+
+
+def test_every_schema_can_be_printed() -> None:
+    folders = {package: resources.files(package) / "schemas" for package in ("harness", "reports")}
+    assert set(SCHEMAS.values()) == {(package, item.name) for package, folder in folders.items() for item in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_printed(cli: Cli, name: str) -> None:
+    done = cli("schema", name)
+    assert (done.code, done.err) == (0, "")
+    found = json.loads(done.out)
+    Draft202012Validator.check_schema(found)
+    assert found["$id"].startswith("urn:controller-harness:")
+
+
+def test_a_report_keeps_to_the_schema_that_is_printed(cli: Cli, record: Path) -> None:
+    cli("report", record, "--format", "json")
+    structure = json.loads(cli("schema", "report").out)
+    Draft202012Validator(structure).validate(json.loads((record.parent / "report.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(("name", "complaint"), [("tiny.yaml", "file exists"), ("tiny.yaml/x", "not a directory")])

@@ -135,8 +135,38 @@ def open_load() -> tuple[Line, ...]:
     """Return an open load with a warm-up of 50 calls and 100 measured ones."""
     warm_up = [replace(line, stage="warm-up", measured=False) for line in (latency("A", count=50), latency("to_result", "", 50))]
     steady = (latency("A"), latency("A", base=1000, kind="service"), latency("start", "", base=10, kind="scheduling"))
-    starts = Arrivals("steady", True, 10.0, 103, 100, 5, 2, 3, 1, 0.02, 0.05)
-    return load(*warm_up, *steady, replace(starts, stage="warm-up", measured=False), starts, ledger(), threshold())
+    return load(*warm_up, *steady, starts("warm-up", measured=False), starts("steady"), ledger(), threshold())
+
+
+def starts(stage: str, *, measured: bool = True) -> Arrivals:
+    """Return what became of 103 starts, of which three were dropped."""
+    return Arrivals(stage, measured, 10.0, 103, 100, 5, 2, 3, 1, 0.02, 0.05)
+
+
+def staged_load(seconds: int = 30) -> tuple[Line, ...]:
+    """Return an open load of a warm-up and two stages of a third of the time each, with calls of three RPCs by second."""
+    rpcs, third = ("ExecuteControllerJob", "GetControllerJobStatus", "GetControllerJobResults"), seconds / 3
+    stages = (("warm-up", 20.0, False), ("steady", 20.0, True), ("peak", 60.0, True))
+    lines: list[Line] = [
+        interval(second, rpc, {"UNAVAILABLE": 1} if not place and second % 10 == 3 else None, count=20 + 40 * place)
+        for second in range(seconds)
+        for place, rpc in enumerate(rpcs)
+    ]
+    for stage, _, measured in stages:
+        times = [latency(rpc, base=3000 + 2000 * place, count=300) for place, rpc in enumerate(rpcs)]
+        times += [replace(line, kind="service", histogram=histogram([2500] * 300)) for line in times]
+        times += [latency(rpcs[0], "UNAVAILABLE", 1), latency("start", "", base=10, kind="scheduling")]
+        times += [latency(phase, "", kind="lifecycle", base=20_000) for phase in ("queued", "running", "post_processing")]
+        times += [latency("queued", "", kind="lifecycle_error", base=2_000)]
+        lines += [replace(line, stage=stage, measured=measured) for line in times]
+    lines += [
+        Arrivals(stage, measured, third, round(rate * third) + 3, round(rate * third), 5, 2, 3, 1, 0.02, 0.05)
+        for stage, rate, measured in stages
+    ]
+    planned = [{"name": name, "duration": third, "rate": rate, "measured": measured} for name, rate, measured in stages]
+    detail = {"name": "staged", "executor": "ramping-arrival-rate", "start_rate": 10.0, "stages": planned}
+    start, *rest = load(*lines, ledger(), threshold(), planned=seconds)
+    return (replace(start, detail=detail) if isinstance(start, SectionStart) else start, *rest)
 
 
 def search() -> tuple[Line, ...]:
@@ -218,7 +248,7 @@ def passing() -> Record:
     observed = (Observation("IDEM-13", "The same key with another request replays the first response."),)
     checks = (
         check("uuid", "UUID-01", "UUID-08"),
-        check("exec", "EXEC-01", "EXEC-02", "EXEC-10", oracles=("observer",)),
+        check("exec", "EXEC-01", "EXEC-02", "EXEC-10", oracles=("observer",), mutants=("exec-01-broken", "other")),
         check("idem", "IDEM-13", observations=observed),
         check("sec", "SEC-01", "SEC-02", verdict="not_applicable", reason="the profile has no credentials"),
     )
@@ -229,7 +259,17 @@ def failing() -> Record:
     checks = (
         check("uuid", "UUID-01"),
         failed("codes", "UUID-08"),
-        failed("ids", "EXEC-01", "EXEC-02", breaks=("EXEC-01", "EXEC-01")),
+        failed(
+            "ids",
+            "EXEC-01",
+            "EXEC-02",
+            breaks=("EXEC-01", "EXEC-01"),
+            repeat="controller-harness conformance --check ids --seed 7",
+            commands=(
+                "controller-harness replay plans/generated-1.json --profile mine.yaml",
+                "controller-harness judge histories/ids.jsonl",
+            ),
+        ),
         check("room", "EXEC-10", verdict="inconclusive", reason="the queue never filled", reason_kind="disturbed"),
         check(
             "idem", "IDEM-13", verdict="inconclusive", reason="KeyError: 'x'", reason_kind="crashed", traceback="Traceback ..."
@@ -266,7 +306,17 @@ def hostile(text: str) -> Record:
     )
     bad = Discrepancy("EXEC-01", text, text, (1,))
     checks = (
-        check(text, "EXEC-01", text, verdict="fail", title=text, discrepancies=(bad,), calls=(call,), oracles=(text,)),
+        check(
+            text,
+            *("EXEC-01", text),
+            verdict="fail",
+            title=text,
+            discrepancies=(bad,),
+            calls=(call,),
+            oracles=(text,),
+            repeat=text,
+            commands=(text,),
+        ),
         check("b", "EXEC-02", verdict="inconclusive", reason=text, reason_kind="crashed", traceback=text),
         check("c", "IDEM-13", observations=(Observation("IDEM-13", text), Observation(text, text))),
         check("d", "SEC-01", verdict="known_failure", reason=text),

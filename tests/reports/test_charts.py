@@ -1,4 +1,4 @@
-"""Charts: what is drawn, in words and as SVG."""
+"""Charts over time: what is drawn, in words and as SVG."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 
 from harness.record import Line
 from reports import build_view
-from reports.charts import Chart, charts_of
+from reports.charts import Chart, latency_charts, rate_charts
 from tests.reports import records as make
 
 
 def charts(*lines: Line) -> tuple[Chart, ...]:
-    return charts_of(build_view([make.record(*make.load(*lines))]).loads[0])
+    load = build_view([make.record(*make.load(*lines))]).loads[0]
+    return (*rate_charts(load), *latency_charts(load))
 
 
 def titles(*lines: Line) -> list[str]:
@@ -71,3 +72,35 @@ def test_name_of_an_rpc_is_no_markup() -> None:
 def test_many_series_differ_by_dash_or_colour() -> None:
     throughput = charts(*(make.interval(0, f"rpc {place}") for place in range(20)))[0]
     assert len({(line.colour, line.dash) for line in throughput.series}) == 20
+
+
+def staged() -> tuple[Chart, ...]:
+    return rate_charts(build_view([make.record(*make.staged_load())]).loads[0])
+
+
+def test_open_loads_show_what_was_offered_against_what_was_achieved() -> None:
+    starts = staged()[0]
+    offered, achieved = starts.series
+    assert starts.title == "Starts"
+    assert offered.points == ((0, 10), (10, 20), (20, 20), (30, 60))
+    assert set(achieved.points) == {(float(second), 20.0) for second in range(30)}
+    assert "offered: starts that the scenario plans: mean 27.5, highest 60 at 30 s" in starts.description
+
+
+def test_lines_show_where_stages_begin() -> None:
+    for chart in staged():
+        root = ElementTree.fromstring(chart.svg)  # noqa: S314 - our own output
+        assert len([line for line in root.iter("line") if line.get("stroke-dasharray") == "1,3"]) == 2
+    alone = rate_charts(build_view([make.record(*make.load(make.interval(0), make.interval(9)))]).loads[0])
+    assert "1,3" not in alone[0].svg
+
+
+def test_percentiles_have_gaps_where_nothing_was_called() -> None:
+    idle = make.interval(1, count=0, p50=0, p95=0, p99=0, largest=0)
+    (chart,) = (item for item in charts(make.interval(0), idle, make.interval(2)) if item.title.startswith("Latency"))
+    assert [value is None for _, value in chart.series[-1].points] == [False, True, False]
+    assert all(value is None or value > 0 for line in chart.series for _, value in line.points)
+
+
+def test_an_rpc_that_was_never_called_has_no_latencies() -> None:
+    assert titles(make.interval(0, count=0, p50=0, p95=0, p99=0, largest=0)) == ["Throughput"]

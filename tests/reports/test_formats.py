@@ -1,50 +1,46 @@
-"""JUnit, Markdown and JSON, and what all formats have in common."""
+"""What all formats of a report have in common: the same bytes again, from any record, whole or cut off."""
 
 from __future__ import annotations
 
-import dataclasses
+import csv
+import io
 import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from importlib import resources
-from typing import Any
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness.errors import ConfigError
-from harness.record import Record, SearchLine, SectionStart, encode, read_record
+from harness.record import VERDICTS, Interval, Ledger, Line, Record, ThresholdLine, encode, read_record
 from reports import FORMATS, build_view, render
-from reports.values import ERROR_BARS
+from reports.loadvalues import ERROR_BARS
 from tests.reports import records as make
 
 RECORDS = make.everything()
-SCHEMA = json.loads((resources.files("reports") / "schemas" / "report.schema.json").read_text("utf-8"))
 LIGHT = tuple(name for name in FORMATS if name != "html")
+SCHEMA_OF_REPORTS = json.loads((resources.files("reports") / "schemas" / "report.schema.json").read_text("utf-8"))
 
 
-def junit(*records: Record) -> ElementTree.Element:
-    return ElementTree.fromstring(render(build_view(records), ["junit"])["junit.xml"])  # noqa: S314 - our own output
-
-
-def markdown(*records: Record) -> str:
-    return render(build_view(records), ["markdown"])["summary.md"].decode()
-
-
-def as_json(*records: Record) -> Any:
-    return json.loads(render(build_view(records), ["json"])["report.json"])
-
-
-def case(root: ElementTree.Element, name: str) -> ElementTree.Element:
-    (found,) = (item for item in root.iter("testcase") if item.get("name") == name)
-    return found
+def whole_record() -> Record:
+    """Return a record of both parts, with a line of every kind."""
+    known = make.failing().lines[1:-1]
+    return make.record(*known, *make.load(*make.busy_load(4, {"UNAVAILABLE": 2})), *make.search(), exit_code=3)
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_same_record_same_bytes(name: str) -> None:
     first, second = render(build_view([RECORDS[name]])), render(build_view([RECORDS[name]]))
-    assert list(first) == ["report.html", "junit.xml", "summary.md", "report.json"]
+    assert list(first) == ["report.html", "junit.xml", "summary.md", "report.json", "metrics.txt", "series.csv"]
     assert first == second
 
 
@@ -52,6 +48,20 @@ def test_record_that_went_through_a_file_gives_the_same_report() -> None:
     record = make.failing()
     again = read_record([encode(line) for line in record.lines], record.source)
     assert render(build_view([again])) == render(build_view([record]))
+
+
+@pytest.mark.parametrize(("seed", "zone", "language"), [("1", "Pacific/Auckland", "C"), ("2", "America/New_York", "de_DE.UTF-8")])
+def test_another_process_elsewhere_makes_the_same_bytes(tmp_path: Path, seed: str, zone: str, language: str) -> None:
+    record = whole_record()
+    path = tmp_path / "record.jsonl"
+    path.write_text("".join(encode(line) + "\n" for line in record.lines), encoding="utf-8")
+    words = [sys.executable, "-P", "-m", "harness.cli", "report", "record.jsonl", "record.jsonl", "--out", "out"]
+    places = {"PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language, "LANG": language}
+    done = subprocess.run(words, cwd=tmp_path, env={**os.environ, **places}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+    again = read_record(path.read_text(encoding="utf-8").splitlines(), "record.jsonl")
+    here = render(build_view([again, again]))
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in FORMATS.values()} == here
 
 
 def test_unknown_format_is_refused() -> None:
@@ -63,122 +73,119 @@ def test_only_the_wanted_formats_are_made() -> None:
     assert list(render(build_view([make.passing()]), ["json", "junit", "json"])) == ["report.json", "junit.xml"]
 
 
+def assert_well_formed(files: dict[str, bytes]) -> None:
+    ElementTree.fromstring(files["junit.xml"])  # noqa: S314 - our own output
+    Draft202012Validator(SCHEMA_OF_REPORTS).validate(json.loads(files["report.json"]))
+    assert list(text_string_to_metric_families(files["metrics.txt"].decode()))  # type: ignore[no-untyped-call]
+    files["summary.md"].decode()
+    files["series.csv"].decode()
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
 @given(st.text(st.characters(codec=None), min_size=1, max_size=60))
 def test_whatever_an_endpoint_sends_the_files_stay_well_formed(text: str) -> None:
-    files = render(build_view([make.hostile(text)]), LIGHT)
-    ElementTree.fromstring(files["junit.xml"])  # noqa: S314 - our own output
-    Draft202012Validator(SCHEMA).validate(json.loads(files["report.json"]))
-    tables = [line for line in files["summary.md"].decode().splitlines() if line.startswith("| ")]
-    assert all(len(row.replace("\\\\", "").replace("\\|", "").split("|")) - 2 in {2, 3, 4, 5, 6, 8} for row in tables)
+    assert_well_formed(render(build_view([make.hostile(text)]), LIGHT))
 
 
-# JUnit
+# The forms say the same
 
-
-def test_junit_has_a_suite_per_chapter_and_a_case_per_requirement() -> None:
-    root = junit(make.failing())
-    assert [suite.get("name") for suite in root] == ["UUID", "EXEC", "IDEM", "SEC"]
-    assert (case(root, "EXEC-01").get("classname"), case(root, "EXEC-01").get("time")) == ("EXEC", "0.250")
-    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("9", "1", "0", "6")
-
-
-def test_junit_should_fails_a_strict_run_only() -> None:
-    lines = make.conformance(make.requirement("UUID-08", "SHOULD"), make.failed("c", "UUID-08", jobs=4, interleavings=2, seed=7))
-    assert isinstance(lines[0], SectionStart)
-    strict = dataclasses.replace(lines[0], detail={"strict": True})
-    warned, failed = (junit(make.record(*found)) for found in (lines, (strict, *lines[1:])))
-    assert (warned.get("failures"), failed.get("failures")) == ("0", "1")
-    assert "expected of UUID-08" in (case(warned, "UUID-08").findtext("system-out") or "")
-    figures = {item.get("name"): item.get("value") for item in case(warned, "UUID-08").iter("property")}
-    assert {name: figures[name] for name in ("calls", "jobs", "interleavings", "seed")} == {
-        "calls": "3",
-        "jobs": "4",
-        "interleavings": "2",
-        "seed": "7",
-    }
-
-
-def test_junit_failure_holds_the_discrepancies() -> None:
-    failure = case(junit(make.failing()), "EXEC-01").find("failure")
-    assert failure is not None
-    assert failure.get("type") == "MUST"
-    assert (failure.text or "").count("expected of EXEC-01") == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("EXEC-10", "inconclusive: the queue never filled"),
-        ("IDEM-14", "not observable: no session call is in this API"),
-        ("SEC-01", "known failure: ticket 12"),
-        ("SEC-02", "skipped: beyond the budget"),
-    ],
+LEVELS = st.sampled_from(("MUST", "SHOULD", "INFO"))
+CHECKS = st.lists(
+    st.tuples(LEVELS, st.sampled_from(VERDICTS), st.text(max_size=8), st.integers(0, 9)), min_size=1, max_size=8
+).map(
+    lambda drawn: [
+        line
+        for place, (level, verdict, reason, jobs) in enumerate(drawn)
+        for line in (
+            make.requirement(f"EXEC-{place:02}", level),
+            make.check(f"c{place}", f"EXEC-{place:02}", verdict=verdict, reason=reason, jobs=jobs),
+        )
+    ]
 )
-def test_junit_what_could_not_be_said_is_skipped(name: str, message: str) -> None:
-    skipped = case(junit(make.failing()), name).find("skipped")
-    assert skipped is not None
-    assert skipped.get("message") == message
+SECONDS = st.lists(
+    st.tuples(st.integers(0, 9), st.sampled_from("AB"), st.integers(0, 50), st.integers(0, 3)),
+    max_size=8,
+    unique_by=lambda drawn: drawn[:2],
+).map(lambda drawn: [make.interval(at, rpc, {"UNAVAILABLE": bad} if bad else {}, count=n + bad) for at, rpc, n, bad in drawn])
+LIMITS = st.lists(st.builds(make.threshold, st.booleans(), st.sampled_from(("a < 1", "b < 2"))), max_size=4)
+BOOKS = st.none() | st.builds(
+    lambda lost, named: make.ledger(make.failed("c", *named).discrepancies, lost=lost),
+    st.integers(0, 2),
+    st.lists(st.sampled_from(("EXEC-05", "STA-01", "NEW-01")), max_size=3, unique=True),
+)
 
 
-def test_junit_passed_case_has_no_outcome() -> None:
-    found = case(junit(make.failing()), "UUID-01")
-    assert [child.tag for child in found] == ["properties"]
-
-
-def test_junit_info_never_fails() -> None:
-    root = junit(make.record(*make.conformance(make.requirement("IDEM-13", "INFO"), make.failed("c", "IDEM-13"))))
-    assert root.find(".//failure") is None
-
-
-def test_junit_thresholds_and_ledger_are_cases() -> None:
-    broken = make.ledger(make.failed("c", "no job twice").discrepancies)
-    lines = (make.interval(0), make.threshold(), make.threshold(held=False, expression="p99 < 1ms"), broken)
-    root = junit(make.record(*make.load(*lines)))
-    assert case(root, "GetControllerJobStatus p99 < 20ms").find("failure") is None
-    missed, ledger = case(root, "p99 < 1ms").find("failure"), case(root, "ledger of jobs").find("failure")
-    assert missed is not None
-    assert missed.get("message") == "observed 31.7 ms"
-    assert ledger is not None
-    assert "observed for no job twice" in (ledger.text or "")
-
-
-@pytest.mark.parametrize("name", ["incomplete", "interrupted", "empty", "header only", "unreachable", "nothing measured"])
-def test_junit_run_that_says_nothing_is_an_error(name: str) -> None:
-    root = junit(RECORDS[name])
-    error = case(root, "valid run").find("error")
-    assert error is not None
-    assert error.text
-    assert int(root.get("errors", "0")) >= 1
-
-
-# Markdown
-
-
-def test_markdown_begins_with_the_verdict() -> None:
-    lines = markdown(make.failing()).splitlines()
-    assert lines[0].endswith("Violated: my-controller")
-    assert lines[2] == "**1 MUST requirement violated: EXEC-01.**"
-
-
-def test_markdown_says_only_what_needs_eyes() -> None:
-    text = markdown(make.failing())
-    assert "| EXEC-01 | MUST | expected of EXEC-01 | observed for EXEC-01 (and 1 more) |" in text
-    assert "| EXEC-10 | SHOULD | the queue never filled |" in text
-    assert "UUID-01" not in text
-
-
-def test_markdown_of_a_clean_run_has_no_tables() -> None:
-    assert "|" not in markdown(make.passing())
-
-
-def test_markdown_load() -> None:
-    text = markdown(
-        make.record(*make.load(make.interval(0), make.latency("A"), make.threshold(held=False, expression="a|b < 1")))
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@given(CHECKS, SECONDS, LIMITS, BOOKS, st.booleans())
+def test_all_forms_say_the_same(
+    checks: list[Line], seconds: list[Interval], limits: list[ThresholdLine], books: Ledger | None, strict: bool
+) -> None:
+    lines = (*make.conformance(*checks), *make.load(*seconds, *limits, *([books] if books else [])))
+    view = build_view([make.record(*lines)], strict=strict)
+    files = render(view, LIGHT)
+    assert_well_formed(files)
+    data, xml = json.loads(files["report.json"]), ElementTree.fromstring(files["junit.xml"])  # noqa: S314 - our own output
+    metrics = {
+        (sample.name.removeprefix("controller_harness_"), *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(files["metrics.txt"].decode())  # type: ignore[no-untyped-call]
+        for sample in family.samples
+    }
+    (load,) = data["loads"]
+    verdicts = Counter((item["level"], item["verdict"]) for item in data["conformance"]["requirements"])
+    assert all(metrics["requirements", *key] == count for key, count in verdicts.items())
+    gating = ("MUST", "SHOULD") if strict else ("MUST",)
+    failed = sum(verdicts[level, "fail"] for level in gating) + sum(not line["held"] for line in load["thresholds"])
+    broken = 0 if books is None else len(books.violations) + bool(books.lost)
+    assert int(xml.get("failures", "")) == failed + broken
+    assert sum(metrics.get(("load_calls_total", code, "load", rpc), 0) for code in ("OK", "UNAVAILABLE") for rpc in "AB") == sum(
+        line.count for line in seconds
     )
-    assert "| A | 100 | 100 | 0 % | 6.40 | 12.8 | 13.6 | 13.8 |" in text
-    assert "| a\\|b \\< 1 | 31.7 ms |" in text
-    assert "0 of 1 thresholds held." in text
+    rows = list(csv.DictReader(io.StringIO(files["series.csv"].decode(), newline="")))
+    assert sum(int(row["calls"]) for row in rows) == load["total"]["count"]
+    assert sum(int(row["errors"]) for row in rows) == load["total"]["error_count"]
+    assert metrics["exit_code",] == data["verdict"]["exit_code"] == view.verdict.exit_code
+    assert files["summary.md"].decode().count("| MUST | What EXEC-") == verdicts["MUST", "fail"]
+
+
+# Records that were cut off
+
+
+def cuts(text: str) -> Iterator[str]:
+    """Yield a record as it was when its writer was killed: after each line but the last, in the middle of all but the first."""
+    lines = text.splitlines(keepends=True)
+    for count in range(1, len(lines)):
+        before = "".join(lines[:count])
+        yield before
+        yield before + lines[count][: len(lines[count]) // 2]
+
+
+def assert_incomplete(files: dict[str, bytes]) -> None:
+    """Check that each format says that a record is incomplete."""
+    error = ElementTree.fromstring(files["junit.xml"]).find(".//testcase[@name='valid run']/error")  # noqa: S314 - our own output
+    assert error is not None
+    assert "incomplete" in files["summary.md"].decode().splitlines()[0].lower()
+    data = json.loads(files["report.json"])
+    assert data["runs"][0]["incomplete"]
+    assert "ncomplete" in data["verdict"]["label"]
+    assert b'\ncontroller_harness_run_complete{run="1"} 0\n' in files["metrics.txt"]
+    assert all(row.endswith(b",incomplete") for row in files["series.csv"].splitlines()[1:])
+    if "report.html" in files:
+        assert "ncomplete" in files["report.html"].decode()
+
+
+def test_a_record_that_was_cut_anywhere_gives_a_report_that_says_so() -> None:
+    text = "".join(encode(line) + "\n" for line in whole_record().lines)
+    found = list(cuts(text))
+    assert len(found) > 50
+    for place, cut in enumerate(found):
+        view = build_view([read_record(cut.splitlines(), "record.jsonl")])
+        files = render(view, FORMATS if place % 20 == 0 else LIGHT)
+        assert view.verdict.exit_code in {3, 4}
+        assert_incomplete(files)
+        assert_well_formed(files)
+
+
+# What every format shows
 
 
 def test_every_format_says_what_became_of_the_jobs() -> None:
@@ -202,44 +209,10 @@ def test_phases_of_jobs_show_their_error_bars_in_every_format() -> None:
     assert (queued["spread"]["largest"], queued["error"]["largest"], running["error"]) == (29.801, 11.801, None)
 
 
-def test_markdown_long_tables_are_cut() -> None:
-    lines = [make.failed(f"c{number}", f"EXEC-{number:02}") for number in range(40)]
-    assert "10 more are in the full report." in markdown(make.record(*make.conformance(*lines)))
-
-
-@pytest.mark.parametrize("name", ["incomplete", "header only"])
-def test_markdown_says_incomplete(name: str) -> None:
-    assert "Incomplete" in markdown(RECORDS[name]).splitlines()[0]
-
-
-# JSON
-
-
-def test_schema_is_a_schema() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
-
-
-@pytest.mark.parametrize("name", RECORDS)
-def test_json_keeps_to_its_schema(name: str) -> None:
-    Draft202012Validator(SCHEMA).validate(as_json(RECORDS[name]))
-
-
-def test_json_holds_the_verdicts() -> None:
-    data = as_json(make.failing())
-    assert data["version"] == 1
-    assert data["verdict"]["kind"] == "violated"
-    assert data["verdict"]["exit_code"] == 3
-    verdicts = {item["id"]: item["verdict"] for item in data["conformance"]["requirements"]}
-    assert verdicts["EXEC-01"] == "fail"
-    assert verdicts["EXEC-02"] == "inconclusive"
-    assert data["conformance"]["failures"][0]["findings"][0]["calls"] == [2, 3]
-    assert data["runs"][0]["seed"] == 7
-
-
 def test_every_format_shows_the_starts_of_an_open_load() -> None:
     files = render(build_view([make.record(*make.open_load())]))
     data = json.loads(files["report.json"])
-    Draft202012Validator(SCHEMA).validate(data)
+    Draft202012Validator(SCHEMA_OF_REPORTS).validate(data)
     (load,) = data["loads"]
     assert [(line["stage"], line["dropped"]) for line in load["arrivals"]] == [("warm-up", 3), ("steady", 3)]
     assert load["service"]["p50"] < load["total"]["spread"]["p50"]
@@ -252,32 +225,16 @@ def test_every_format_shows_the_starts_of_an_open_load() -> None:
 def test_every_format_shows_the_trials_of_a_search() -> None:
     files = render(build_view([make.record(*make.search())]))
     data = json.loads(files["report.json"])
-    Draft202012Validator(SCHEMA).validate(data)
+    Draft202012Validator(SCHEMA_OF_REPORTS).validate(data)
     assert "Search: at least 10/s: the generator is the limit." in data["verdict"]["reason"]
     (load,) = data["loads"]
     assert (load["search"]["found"], load["search"]["at_least"], load["search"]["ending"]) == (10, True, "generator")
     assert [probe["outcome"] for probe in load["search"]["probes"]] == ["held", "failed", "behind", "held"]
     assert load["total"]["rate"] == load["total"]["count"] / 10
     assert b"| probe-2 (20/s) | 200 | 7 | failed | rpc_duration: p(99) \\< 1s | 3.2s |" in files["summary.md"]
-    assert list(case(junit(make.record(*make.search())), "search")) == []
+    trials = ElementTree.fromstring(files["junit.xml"]).find(".//testcase[@name='search']")  # noqa: S314 - our own output
+    assert trials is not None
+    assert list(trials) == []
     page = files["report.html"].decode()
     assert '<th scope="row">probe-3 (14.14/s)</th>' in page
     assert "at least 10/s: the generator is the limit." in page
-
-
-def test_junit_counts_a_search_that_found_nothing_as_failed() -> None:
-    lines = [dataclasses.replace(line, found=0.0) if isinstance(line, SearchLine) else line for line in make.search()]
-    (failure,) = case(junit(make.record(*lines)), "search")
-    assert (failure.tag, failure.get("message"), failure.text) == (
-        "failure",
-        "nothing was found",
-        "at least 10/s: the generator is the limit",
-    )
-
-
-def test_json_holds_the_load() -> None:
-    (load,) = as_json(make.loaded())["loads"]
-    assert load["rpcs"][0]["errors"][0]["code"] == "RESOURCE_EXHAUSTED"
-    assert load["total"]["count"] == sum(row["count"] for row in load["rpcs"])
-    assert load["thresholds"][0]["held"] is True
-    assert load["ledger"]["submissions"] == 1200

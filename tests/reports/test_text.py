@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.markdown import escape
+from reports.markup import escape
 from reports.text import clean, cleaned, duration, moment, number, one_line, percent, seconds_between, shortened
 from tests.reports import records as make
 

@@ -10,8 +10,9 @@ from harness.errors import ExitCode
 from harness.record import Observation, SectionStart
 from reports import build_view
 from reports.judged import MOST_CALLS
+from reports.loadvalues import Load
 from reports.measured import MOST_WINDOWS, spread_of
-from reports.values import Conformance, Load, View
+from reports.values import Conformance, View
 from reports.view import LABELS, flattened
 from tests.reports import records as make
 
@@ -229,6 +230,7 @@ def test_rate_of_a_window_is_per_second() -> None:
 def test_flattened() -> None:
     value = {"a": {"b": [1, 2], "c": None, "d": {}}, "e": True, "f": "", "g": 0}
     assert flattened(value) == (("a.b", "1, 2"), ("e", "true"), ("g", "0"))
+    assert flattened({"a": [{"b": 1}, {"b": None, "c": [2]}], "d": []}) == (("a.1.b", "1"), ("a.2.c", "2"))
 
 
 def test_an_open_load_keeps_the_kinds_of_time_and_the_warm_up_apart() -> None:
@@ -238,3 +240,54 @@ def test_an_open_load_keeps_the_kinds_of_time_and_the_warm_up_apart() -> None:
     assert load.service == spread_of(make.latency("", base=1000).histogram)
     assert load.delays == spread_of(make.latency("", base=10).histogram)
     assert [(line.stage, line.measured) for line in load.arrivals] == [("warm-up", False), ("steady", True)]
+
+
+def test_stages_are_kept_apart() -> None:
+    load = load_of(build_view([make.record(*make.staged_load())]))
+    assert [(stage.name, stage.measured, stage.seconds, stage.begin) for stage in load.stages] == [
+        ("warm-up", False, 10.0, 0.0),
+        ("steady", True, 10.0, 10.0),
+        ("peak", True, 10.0, 20.0),
+    ]
+    peak = load.stages[2]
+    assert (peak.total.count, peak.total.rate, peak.total.error_count) == (901, 90.1, 1)
+    assert [row.rpc for row in peak.rpcs] == ["ExecuteControllerJob", "GetControllerJobStatus", "GetControllerJobResults"]
+    assert load.total.count == 1802
+
+
+def test_a_load_without_stages_has_no_rows_of_them() -> None:
+    assert load_of(build_view([make.loaded()])).stages == ()
+
+
+def test_stages_whose_length_is_not_known_have_no_rate() -> None:
+    lines = [dataclasses.replace(make.latency("A"), stage=stage) for stage in ("one", "two")]
+    load = load_of(build_view([make.record(*make.load(*lines))]))
+    assert [(stage.seconds, stage.begin, stage.total.rate) for stage in load.stages] == [(None, None, 0.0)] * 2
+
+
+def test_spectra_join_the_measured_stages() -> None:
+    load = load_of(build_view([make.record(*make.staged_load())]))
+    assert [(item.name, item.kind, item.count) for item in load.spectra] == [
+        *((row.rpc, "rpc", 600) for row in load.rpcs),
+        ("All RPCs", "rpc", 1800),
+        ("All RPCs", "service", 1800),
+    ]
+    assert load.spectra[-1].at(90) == 2.5
+    assert load.spectra[0].at(99.9) is None
+
+
+def test_a_baseline_is_compared_and_what_became_worse_is_a_notice() -> None:
+    view = build_view([make.failing()], baseline=[make.passing()])
+    assert view.baseline is not None
+    assert view.baseline.regressed
+    assert "Worse than the baseline: UUID-08, EXEC-01." in view.notices
+    assert view.verdict == build_view([make.failing()]).verdict
+    same = build_view([make.passing()], baseline=[make.passing()])
+    assert not any("baseline" in notice for notice in same.notices)
+    assert build_view([make.passing()]).baseline is None
+
+
+def test_commands_that_run_stored_evidence_again_are_kept() -> None:
+    commands = ("controller-harness replay plans/p.json --profile x",)
+    (check,) = conformance_of(build_view([make.record(*make.conformance(make.check("a", "EXEC-01", commands=commands)))])).checks
+    assert check.commands == commands
