@@ -27,18 +27,22 @@ SPARE = 45.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: rounds, seconds of one run, jobs of the reference server, calls in flight, and calls to make."""
+    """How much is measured: rounds, seconds of one run, jobs of the reference server, calls in flight, and calls to make.
+
+    `long_rounds` is how often so many calls are made.
+    """
 
     rounds: int
     seconds: float
     jobs: int
     in_flight: tuple[int, ...]
     lengths: tuple[int, ...]
+    long_rounds: int
 
 
-QUICK = Sizes(1, 1.0, 5_000, (10, 200), ())
-FULL = Sizes(3, 4.0, 100_000, (10, 100, 500, 2000), (100_000, 1_000_000))
-LONG = Sizes(3, 4.0, 100_000, (10, 100, 500, 2000), (100_000, 1_000_000, 10_000_000))
+QUICK = Sizes(1, 1.0, 5_000, (10, 200), (), 1)
+FULL = Sizes(3, 4.0, 100_000, (10, 100, 500, 2000), (100_000, 1_000_000), 2)
+LONG = Sizes(3, 4.0, 100_000, (10, 100, 500, 2000), (100_000, 1_000_000, 10_000_000), 1)
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class Bench:
                     found = self._grown(size, self._sizes.seconds)
                     self.results.in_flight[size].append(Grown(size, found.calls, found.client))
         rate = 0.0
-        for _ in range(min(2, self._sizes.rounds)):
+        for _ in range(self._sizes.long_rounds):
             for calls in self._sizes.lengths:
                 with self._noting(f"{calls:,} calls"):
                     rate = rate or self._grown(IN_FLIGHT, self._sizes.seconds).calls / self._sizes.seconds

@@ -13,7 +13,7 @@ import click
 
 from harness.cli.output import say
 from harness.cli.places import record_files
-from harness.errors import ExitCode, worst
+from harness.errors import ConfigError, ExitCode, worst
 from harness.recorder import load_record, make_folder, write_atomically
 from reports import FORMATS, build_view, render
 from reports.comparison import words
@@ -30,7 +30,9 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
 
 @click.command()
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the report [default: that of the first record].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the report [default: that of the record; several need one]."
+)
 @click.option("--format", "formats", multiple=True, type=click.Choice(list(FORMATS)), help="Only this form (repeatable).")
 @click.option("--strict", is_flag=True, help="Fail for a SHOULD as for a MUST.")
 @click.option(
@@ -45,8 +47,10 @@ def report(
 ) -> int:
     """Make the report of run RECORDS again; a folder stands for the record.jsonl in it."""
     paths, before = record_files(records), record_files(baseline)
-    view = build_view([load_record(path) for path in paths], strict=strict, baseline=[load_record(path) for path in before])
     folder = out if out is not None else paths[0].parent
+    if out is None and len(paths) > 1:
+        raise ConfigError("a report of several records belongs to none of their folders", hint="give one with --out")
+    view = build_view([load_record(path) for path in paths], strict=strict, baseline=[load_record(path) for path in before])
     make_folder(folder)
     for form in dict.fromkeys(formats or FORMATS):
         # One at a time: those of a large run need not fit into memory together.

@@ -157,6 +157,7 @@ def test_several_records_give_one_report(cli: Cli, record: Path) -> None:
     other = record.parent.with_name("other")
     other.mkdir()
     (other / "record.jsonl").write_bytes(record.read_bytes())
+    assert "give one with --out" in cli("report", "run", "other").complaint(2)
     done = cli("report", "run", "other", "--out", "both", "--format", "json")
     assert done.out.splitlines()[0] == "both/report.json"
     data = json.loads((cli.folder / "both" / "report.json").read_text(encoding="utf-8"))
