@@ -32,6 +32,8 @@ WRITE = 1 << 17
 """Octets that are written at a time."""
 TURN = 32
 """Writes after which others have their turn, so that a large request does not hold up everything else."""
+EAGER = 32
+"""Answers handed over after which new calls are sent, and not only at the end: else endpoint and generator wait in turns."""
 SHORTEST = 0.001
 """The loop's timers are no finer, in seconds."""
 
@@ -164,6 +166,12 @@ class Link:
             return
         self._settle()
 
+    def _push(self) -> None:
+        """Send what there is before the turn of the loop ends."""
+        if self._socket is not None and not self._blocked:
+            with contextlib.suppress(OSError):  # it comes again at the end of the turn
+                self._write()
+
     def _write(self) -> None:
         send = self._socket.send
         for _ in range(TURN):
@@ -272,12 +280,14 @@ class Link:
             orphans, core.orphans = core.orphans, []
             for call in orphans:
                 self._again(call)
-            for call in finished:
+            for place, call in enumerate(finished, start=1):
                 assert call.reply is not None  # noqa: S101 - that is what finished means
                 try:
                     call.wake(call.reply, call.token)
                 except Exception:
                     get_hub().handle_error(self, *sys.exc_info())
+                if not place % EAGER:
+                    self._push()
         if core.over is not None:
             self._tear_down()
 

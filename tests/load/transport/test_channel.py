@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from gevent.event import Event
 
 from harness.grpcstatus import Code, H2Error
 from harness.h2frames import Kind, frame, rst_stream, window_update
+from loadtests.transport.link import EAGER
 from loadtests.transport.protocol import MOST_MOVES
 from loadtests.transport.reply import Channel, Reply
 from loadtests.transport.wire import LARGE, WireChannel
@@ -108,6 +110,30 @@ def test_calls_by_callback_can_start_others() -> None:
         for _ in range(3):
             opened.start(method, b"", again)
         assert over.wait(PATIENCE)
+
+
+def test_new_calls_go_out_while_many_answers_are_still_handed_over() -> None:
+    answers, sent, last = 0, threading.Event(), Event()
+
+    def answer(_: Request) -> list[bytes]:
+        """Answer the first calls all at once, and no others."""
+        if len(peer.requests) == 3 * EAGER:
+            sent.set()
+        return [b"".join(good(one.stream) for one in peer.requests)] if len(peer.requests) == 2 * EAGER else []
+
+    def again(*_: object) -> None:
+        nonlocal answers
+        answers += 1
+        if answers == 2 * EAGER:
+            assert sent.wait(PATIENCE)
+            last.set()
+        opened.start(method, b"", lambda *_: None)
+
+    with raw_peer(answer) as peer, channel(WIRE, peer.address) as opened:
+        method = opened.method(PATH, (), 20.0)
+        for _ in range(2 * EAGER):
+            opened.start(method, b"", again)
+        assert last.wait(PATIENCE)
 
 
 def test_who_fails_to_take_an_answer_does_not_cost_the_others_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
