@@ -20,13 +20,12 @@ from harness.profile import Profile
 from harness.requests import Requests
 from harness.stubs import service_pb2
 from harness.workload import Workload
+from loadtests.varints import SHORT, varint
 from loadtests.workload import Submission
 
 MOST_KEPT = 32 << 20
 """Octets of encoded constants that are kept, but for the last one, which may be larger."""
 
-_SHORT = 128
-"""Lengths below this take one octet."""
 _ENTRY = 256
 """About the octets that it takes to keep a constant, beside its own."""
 _CORRELATED = "correlated"
@@ -106,7 +105,7 @@ class Payloads:
 
     def _member(self, role: str, memory: Sequence[int | None], payload: int | None, first: int | None) -> bytes:
         request = self._request(role, memory, payload, first)
-        return _head(service_pb2.BatchExecuteControllerJobsRequest.REQUESTS_FIELD_NUMBER) + _varint(len(request)) + request
+        return _head(service_pb2.BatchExecuteControllerJobsRequest.REQUESTS_FIELD_NUMBER) + varint(len(request)) + request
 
     def _request(self, role: str, memory: Sequence[int | None], payload: int | None, first: int | None) -> bytes:
         get = self._constants.get
@@ -181,18 +180,18 @@ def region_of(workload: Workload, profile: Profile, role: str) -> str:
 def _naming(constant: Message, field: int) -> Callable[[bytes], bytes]:
     """Return how a request is made that names one job in a field of its own."""
     octets = constant.SerializeToString() + _head(field)
-    heads = [octets + bytes([length]) for length in range(_SHORT)]
+    heads = [octets + bytes([length]) for length in range(SHORT)]
 
     def named(job_id: bytes) -> bytes:
         length = len(job_id)
-        return (heads[length] if length < _SHORT else octets + _varint(length)) + job_id
+        return (heads[length] if length < SHORT else octets + varint(length)) + job_id
 
     return named
 
 
 def _head(field: int) -> bytes:
     """Return what announces a field that has a length (wire type 2)."""
-    return _varint(field << 3 | 2)
+    return varint(field << 3 | 2)
 
 
 def _key_head(field: int) -> bytes:
@@ -202,15 +201,6 @@ def _key_head(field: int) -> bytes:
 
 def _halves(key: IdempotencyKey) -> bytes:
     return _HALVES.pack(key.high, 2 << 3 | 1, key.low)
-
-
-def _varint(number: int) -> bytes:
-    octets = bytearray()
-    while number >= _SHORT:
-        octets.append(number & 0x7F | 0x80)
-        number >>= 7
-    octets.append(number)
-    return bytes(octets)
 
 
 def _some_reals() -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from harness.call import RESPONSE_TYPES
 from harness.history import Rpc
 from harness.stubs import service_pb2
+from loadtests.varints import SHORT, varint
 
 MOST_SHAPES = 64
 """How many shapes of answers are kept; further ones are read by protobuf, which takes several times as long."""
@@ -26,8 +27,6 @@ MOST_SHAPES = 64
 MOST_CUT = 1024
 """Ids of an answer above which no pattern is kept for it: that would take as much memory as the ids themselves."""
 
-_SHORT = 128
-"""Lengths below this take one octet."""
 _new = tuple.__new__
 """Makes a named tuple in a third of the time."""
 
@@ -95,7 +94,7 @@ class Reader:
     def _learn(self, ids: Ids, length: int) -> None:
         """Remember what an answer looks like that has the sizes of the one before it."""
         before, self._last = self._last, ids.sizes
-        is_worth_it = ids.sizes == before and 0 < ids.length < _SHORT and len(ids.names) <= MOST_CUT * ids.length
+        is_worth_it = ids.sizes == before and 0 < ids.length < SHORT and len(ids.names) <= MOST_CUT * ids.length
         if is_worth_it and len(self._shapes) < MOST_SHAPES:
             self._shapes[length] = _shape(ids.sizes, ids.length, self._is_batch)
 
@@ -124,7 +123,7 @@ def _shape(sizes: tuple[int, ...], length: int, is_batch: bool) -> _Shape:
         member = b"(?:\n%s.{%d}){%d}" % (re.escape(bytes([length])), length, size)
         cut = f"2x{length}s" * size
         if is_batch:
-            head = b"\n" + _varint(size * (length + 2))
+            head = b"\n" + varint(size * (length + 2))
             member, cut = re.escape(head) + member, f"{len(head)}x{cut}"
         pattern += b"(?:%s){%d}" % (member, times)
         layout += cut * times
@@ -145,12 +144,3 @@ def _cut(names: bytes, length: int) -> tuple[bytes, ...]:
 def _cutter(length: int, count: int) -> Callable[[bytes], tuple[bytes, ...]]:
     """Return what cuts a string into so many parts of a length."""
     return struct.Struct(f"{length}s" * count).unpack
-
-
-def _varint(number: int) -> bytes:
-    octets = bytearray()
-    while number >= _SHORT:
-        octets.append(number & 0x7F | 0x80)
-        number >>= 7
-    octets.append(number)
-    return bytes(octets)
