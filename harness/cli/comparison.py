@@ -24,6 +24,17 @@ _AGAINST = "\0against\0"
 """Stands for it among the arguments; no file can be called that."""
 
 
+_FLOOR = click.option(
+    "--floor",
+    type=click.FloatRange(0, 1000),
+    default=FLOOR,
+    show_default=True,
+    metavar="PERCENT",
+    help="Noise floor: smaller effects do not count.",
+)
+_SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the resampling.")
+
+
 class _TwoSided(click.Command):
     """Takes two lists of files with `--` in between; options may stand anywhere."""
 
@@ -42,15 +53,8 @@ class _TwoSided(click.Command):
 @click.command(cls=_TwoSided)
 @click.argument("records", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for comparison.json, comparison.md and comparison.html.")
-@click.option(
-    "--floor",
-    type=click.FloatRange(0, 1000),
-    default=FLOOR,
-    show_default=True,
-    metavar="PERCENT",
-    help="Noise floor: smaller effects are no regression.",
-)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the bootstrap.")
+@_FLOOR
+@_SEED
 @click.option(
     "--allow-different",
     "allowed",
@@ -98,15 +102,8 @@ def _check(comparison: Comparison) -> None:
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for history.html and history.json [default: DIR].")
-@click.option(
-    "--floor",
-    type=click.FloatRange(0, 1000),
-    default=FLOOR,
-    show_default=True,
-    metavar="PERCENT",
-    help="Noise floor: smaller changes are not marked.",
-)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the permutation tests.")
+@_FLOOR
+@_SEED
 def history(folder: Path, out: Path | None, floor: float, seed: int) -> int:
     """Draw the trend of all run records below DIR, and say where it changed."""
     if not folder.is_dir():

@@ -69,14 +69,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
 
 def _measures(comparison: Comparison, *, changed: bool) -> Iterator[str]:
     rows = [
-        (
-            item.name,
-            words.value(item.base, item),
-            words.value(item.new, item),
-            words.effect(item),
-            words.interval(item),
-            words.VERDICT_WORDS[item.verdict] or "for information",
-        )
+        (*words.figures(item), words.VERDICT_WORDS[item.verdict] or "for information")
         for item in comparison.measures
         if not changed or item.verdict in {"regression", "improvement"}
     ]

@@ -31,17 +31,7 @@ def _comparison_lines(comparison: Comparison) -> Iterator[str]:
             ("requirement", "level", "before", "now", "what", "may be due to"), map(_verdict_row, comparison.changes)
         )
     if comparison.measures:
-        rows = [
-            (
-                item.name,
-                words.value(item.base, item),
-                words.value(item.new, item),
-                words.effect(item),
-                words.interval(item),
-                words.VERDICT_WORDS[item.verdict],
-            )
-            for item in comparison.measures
-        ]
+        rows = [(*words.figures(item), words.VERDICT_WORDS[item.verdict]) for item in comparison.measures]
         yield ""
         yield from _table(("measure", "base", "new", "effect", "interval", "verdict"), rows)
         yield ""

@@ -90,6 +90,11 @@ def interval(measure: Measure) -> str:
     return f"{signed(measure.low)} to {signed(measure.high)}"
 
 
+def figures(measure: Measure) -> tuple[str, str, str, str, str]:
+    """Write a measure's row of a table, but for the verdict: its name, both sides, effect and interval."""
+    return measure.name, value(measure.base, measure), value(measure.new, measure), effect(measure), interval(measure)
+
+
 def change_point(change: ChangePoint, trend: Trend) -> str:
     """Write what happened at a change point."""
     return f"{value(change.before, trend)} to {value(change.after, trend)} ({signed(change.effect)} {trend.effect_unit})"
