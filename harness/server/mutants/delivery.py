@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 
 from harness.server import translate
 from harness.server.mutants.registry import mutant
@@ -97,11 +98,12 @@ class LostCallerKeepsHalf(Service):
         return Response(job_execution_ids=[*first.job_execution_ids, *second.job_execution_ids])
 
 
-class _WiderScope(Service):
+class _WiderScope(Service, ABC):
     """Scopes keys by something that must not matter."""
 
+    @abstractmethod
     def mark(self, context: CallContext) -> str:
-        raise NotImplementedError
+        """Name the scope of a call."""
 
     def execute(self, request: Request, context: CallContext) -> Answer[Response]:
         caller = context.caller._replace(subject=f"{context.caller.subject} {self.mark(context)}")

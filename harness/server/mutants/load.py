@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from harness.server.engine import Engine, Groups, Member
@@ -17,15 +18,16 @@ SELDOM = 1000
 """One of so many jobs goes wrong."""
 
 
-class _Forgetful(Engine):
+class _Forgetful(Engine, ABC):
     """Denies every thousandth job, once it is `forgotten`."""
 
     def __init__(self, config: EngineConfig, random_bits: Callable[[int], int]) -> None:
         super().__init__(config, random_bits)
         self._lost: set[str] = set()
 
+    @abstractmethod
     def forgotten(self, job: Job) -> bool:
-        raise NotImplementedError
+        """Whether a job that goes wrong is denied now."""
 
     def _new_job(self, job_id: str, member: Member, planned: PlannedJob, record: KeyRecord | None) -> Job:
         job = super()._new_job(job_id, member, planned, record)
@@ -52,7 +54,7 @@ class FinishedJobLost(_Forgetful):
         return job.phase in TERMINAL
 
 
-class _Tampering(Engine):
+class _Tampering(Engine, ABC):
     """Tampers with the ids of the submission that has the next thousandth job; replays agree."""
 
     def __init__(self, config: EngineConfig, random_bits: Callable[[int], int]) -> None:
@@ -60,8 +62,9 @@ class _Tampering(Engine):
         self._given = 0
         self.former = ""
 
+    @abstractmethod
     def tamper(self, ids: tuple[str, ...]) -> tuple[str, ...]:
-        raise NotImplementedError
+        """Return what is given instead of ids."""
 
     def _accept(self, key: KeyId | None, members: Sequence[Member]) -> Groups:
         groups = super()._accept(key, members)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import cast
 
 from harness.server.engine import Engine
@@ -18,11 +19,12 @@ Request = service_pb2.GetControllerJobStatusRequest
 Response = service_pb2.GetControllerJobStatusResponse
 
 
-class _Edited(Service):
+class _Edited(Service, ABC):
     """Edits the estimate before it is sent."""
 
+    @abstractmethod
     def edit(self, response: Response) -> None:
-        raise NotImplementedError
+        """Change an estimate."""
 
     def status(self, request: Request, context: CallContext) -> Answer[Response]:
         response = cast("Response", super().status(request, context))

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from harness.server.engine import Engine
 from harness.server.variants.registry import variant
 
 
-class _Counted(Engine):
+class _Counted(Engine, ABC):
     """Numbers its jobs, and goes on counting after a restart."""
 
+    @abstractmethod
     def written(self, number: int) -> str:
-        raise NotImplementedError
+        """Write the number of a job as its id."""
 
     def _new_id(self) -> str:
         self._number = getattr(self, "_number", self._order) + 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +18,12 @@ from harness.server.values import MILLISECOND, Phase
 from harness.server.variants.registry import Variant, add, variant
 
 
-class _Picking(Engine):
+class _Picking(Engine, ABC):
     """Starts whichever job `pick` names."""
 
+    @abstractmethod
     def pick(self, waiting: Sequence[Job]) -> Job:
-        raise NotImplementedError
+        """Choose the job that starts next."""
 
     def _dispatch(self, processor: Processor, at: int) -> None:
         while len(processor.running) < processor.executors and processor.queue:

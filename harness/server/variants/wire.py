@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +19,12 @@ _NEW_FIELD = b"\xa2\xf5\x03\x05%05d"
 """Field 8020 with five octets of text."""
 
 
-class _Delayed(Service):
+class _Delayed(Service, ABC):
     """Takes its time before and after it handles a call."""
 
+    @abstractmethod
     def pause(self) -> float:
-        raise NotImplementedError
+        """Return how long to wait, in seconds."""
 
     def call(self, rpc: str, payload: bytes, **how: Any) -> Answer[bytes]:
         return self._delayed(rpc, payload, how)
